@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * api.h - the HTTP API as a whole: what the app starts, and what it needs for that.
+ */
+#ifndef API_API_H
+#define API_API_H
+
+#include "auth/auth.h"
+#include "base/clock.h"
+#include "base/rng.h"
+#include "http/http.h"
+#include "store/store.h"
+
+struct api_options {
+    struct store *store;
+    struct auth *auth;
+    const struct clock *clock;
+    const struct rng *rng;
+    const char *base_url;     // public, without a slash at the end and without /v2: links begin with it
+    const char *realm;        // "tru-staff"
+    const char *qr_host_path; // public address of QR images, "<origin>/connect/qrcode/v1/esim"
+    bool demo;                // says so on the start page
+};
+struct api;
+NODISCARD enum err_kind api_open(const struct api_options *o, struct api **out, struct err *err);
+void api_close(struct api *a);
+struct http_handler api_handler(struct api *a);
+void api_draining(struct api *a); // /readyz says no from now on
+
+#endif

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * auth.h - who is calling: partners' tokens (JWT), operators' tokens, key set, rate limits.
+ *
+ * struct auth holds the signing keys, a cache of verified tokens and the rate buckets; any thread may call. Keys are made on first start,
+ * kept in the store, and looked at again after NEWS_KEYS. Access tokens are JWTs of RFC 9068 (typ at+jwt), signed ES256, claims iss, sub,
+ * aud, client_id, exp, iat, jti, scope, and pid (the partner's number). Refresh tokens are signed too, typ rt+jwt, never accepted as access
+ * tokens. `alg` is never taken from a token: each key has its one algorithm.
+ */
+#ifndef AUTH_AUTH_H
+#define AUTH_AUTH_H
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/rng.h"
+#include "core/partner.h"
+#include "store/store.h"
+
+struct auth;
+
+struct auth_options {
+    const char *issuer;   // "<base url>/auth/realms/<realm>"
+    const char *audience; // "connect-api"
+    int access_seconds;   // 300
+    int refresh_seconds;  // 1800
+    // tokens of an outside issuer (all NULL: none): its `iss`, a file with its key set (JWKS), the claim that names our client_id
+    const char *outside_issuer;
+    const char *outside_keys_file;
+    const char *outside_audience;
+    const char *outside_client_claim; // "azp"
+    int64_t rate_per_minute;          // default for partners; 0 = no limit
+    const struct clock *clock;
+    const struct rng *rng;
+};
+NODISCARD enum err_kind auth_open(struct store *store, const struct auth_options *o, struct auth **out,
+                                  struct err *err); // makes the first key when there is none
+void auth_close(struct auth *a);
+
+// ---- the token endpoint (RFC 6749) ----
+struct token_pair {
+    struct str access, refresh;
+    int access_seconds, refresh_seconds;
+    struct str scope;
+};
+// ERR_UNAUTHORISED: unknown client, wrong secret, disabled (one and the same message, the same time taken). `client` and `secret` as sent.
+NODISCARD enum err_kind auth_issue(struct auth *a, struct tx *tx, struct str client, struct str secret, struct str scope,
+                                   struct arena *arena, struct token_pair *out, struct err *err);
+// ERR_INVALID: the refresh token is not good or not this client's (RFC: invalid_grant).
+NODISCARD enum err_kind auth_refresh(struct auth *a, struct tx *tx, struct str client, struct str secret, struct str refresh,
+                                     struct str scope, struct arena *arena, struct token_pair *out, struct err *err);
+
+// ---- calls ----
+// From the Authorization header's value. ERR_UNAUTHORISED otherwise. A partner disabled since is refused within a second.
+NODISCARD enum err_kind auth_partner(struct auth *a, struct tx *tx, struct str authorization, struct arena *arena, struct partner *out,
+                                     struct err *err);
+NODISCARD enum err_kind auth_operator(struct auth *a, struct tx *tx, struct str authorization, struct arena *arena, struct str *name,
+                                      struct err *err);
+
+// ---- key set (RFC 7517) ----
+void auth_key_set_json(struct auth *a, struct buf *out);
+// A fresh key signs from now on; older ones stay in the set until the tokens signed with them have expired. For use inside a job.
+NODISCARD enum err_kind auth_rotate_key(struct auth *a, struct tx *tx, struct str *kid, struct arena *arena, struct err *err);
+
+// ---- rate limits (connect-v2 section 3): a token bucket per partner and bucket name ----
+struct rate_state {
+    int64_t limit, remaining;
+    struct wall reset; // when the bucket is full again
+    bool allowed;
+    int64_t retry_after_s;
+};
+void auth_rate(struct auth *a, const struct partner *p, const char *bucket, struct rate_state *out);
+
+#endif

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * db.h - the driver seam: what a database must do for the store. Only store/ sees it.
+ *
+ * A driver is one struct of functions (db_sqlite.c; later db_pg.c); a wrapper that traces, or fails the nth call, is a driver too.
+ * Statements are rows of one table (statements.h) with the SQL of each dialect, all prepared at open, so that a typo fails at start.
+ * Parameters are numbered ?1, ?2 ... in every dialect; the driver translates.
+ *
+ * A connection belongs to one thread at a time. Writing statements may be deferred by the driver until the next read of the same tables or
+ * the commit (PostgreSQL batches them); so a writing verb learns of a conflict either from db_exec or, at the latest, from db_commit, and
+ * the store then runs the jobs one by one. Statements whose number of changed rows matters are marked DB_NOW and never deferred.
+ */
+#ifndef STORE_DB_H
+#define STORE_DB_H
+
+#include "base/base.h"
+#include "base/err.h"
+#include "base/str.h"
+
+struct db_value {
+    enum { DB_NULL, DB_INT, DB_TEXT, DB_BLOB } type;
+    int64_t i;
+    struct str s;
+};
+static inline struct db_value db_int(int64_t i) {
+    return (struct db_value){DB_INT, i, STR_NONE};
+}
+static inline struct db_value db_text(struct str s) { // STR_NONE is NULL
+    return (struct db_value){s.p ? DB_TEXT : DB_NULL, 0, s};
+}
+static inline struct db_value db_blob(const void *p, size_t n) {
+    return (struct db_value){DB_BLOB, 0, {p, n}};
+}
+static inline struct db_value db_null(void) {
+    return (struct db_value){DB_NULL, 0, STR_NONE};
+}
+
+struct db; // a connection; drivers embed it first in their own struct
+
+struct db_driver {
+    const char *name; // "sqlite"
+    // Opens one connection. `writer`: the one that writes (sets and checks durability); others are read-only.
+    enum err_kind (*open)(const char *location, bool writer, bool may_create, struct db **out, struct err *err);
+    void (*close)(struct db *db);
+    enum err_kind (*begin)(struct db *db, struct err *err);
+    enum err_kind (*commit)(struct db *db, struct err *err); // ERR_RETRY: nothing was committed, run again. ERR_UNSURE: nobody knows
+    void (*rollback)(struct db *db);
+    enum err_kind (*savepoint)(struct db *db, struct err *err);
+    enum err_kind (*release)(struct db *db, struct err *err);
+    void (*undo)(struct db *db); // back to the savepoint
+    // A row-less statement. *changed may be NULL. Constraint broken: ERR_CONFLICT with the constraint's name as message.
+    enum err_kind (*exec)(struct db *db, int statement, const struct db_value *params, size_t n, int64_t *changed, struct err *err);
+    // Rows: query, then next until *more is false, then finish (always). Column views hold until the next `next` or `finish`.
+    enum err_kind (*query)(struct db *db, int statement, const struct db_value *params, size_t n, struct err *err);
+    enum err_kind (*next)(struct db *db, int statement, bool *more, struct err *err);
+    struct db_value (*column)(struct db *db, int statement, int column);
+    void (*finish)(struct db *db, int statement);
+    // SQL text, several statements: migrations.
+    enum err_kind (*script)(struct db *db, const char *sql, struct err *err);
+};
+struct db {
+    const struct db_driver *driver;
+};
+
+extern const struct db_driver db_sqlite;
+
+#endif

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store.h - the truth: opening it, reading from it, writing to it.
+ *
+ * Two ways in. A *reader* (store_read_begin ... store_read_end) sees one committed state and never blocks the writer; any thread may take
+ * one, several at once. A *job* changes things: jobs wait in a bounded queue, the writer runs all that wait in one transaction, commits
+ * once and then answers each (group commit). So a job's `done` means: it is on disk.
+ *
+ * A job's `run` may be called more than once (after a serialization failure, or because another job of the batch failed): it must
+ * build its answer anew each time and have no effect outside the transaction. When it returns an error, what it wrote is undone and the
+ * other jobs of the batch are not touched. Jobs run in the order in which they were submitted.
+ *
+ * Both hand out a `struct tx`, on which the domain verbs of store_*.h work; verbs that write CHECK that it is a job's. Verbs copy what they
+ * read into the arena the caller gives. ERR_CORRUPT: a row that we cannot have written. ERR_UNAVAILABLE: disk, lock or connection trouble.
+ *
+ * The driver behind it (db.h) is chosen by the location: a folder for SQLite, postgresql://... for PostgreSQL.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/rng.h"
+
+struct store;
+struct tx;
+
+struct store_options {
+    const char *location; // folder (made when missing, mode 0700); the database is topupd.db in it
+    const struct clock *clock;
+    const struct rng *rng;
+    size_t queue_max; // jobs that may wait; beyond it ERR_BUSY
+    size_t batch_max; // jobs in one transaction
+    int readers;      // reading connections kept
+    bool threaded;    // false: jobs run inside store_submit, on the caller's thread (simulation, tools)
+    bool may_create;  // false: a missing store is an error
+};
+void store_options_default(struct store_options *o);
+
+// Opens and, where the schema is older, migrates; a schema newer than this program is refused (ERR_CONFLICT). Settings that durability
+// rests on (WAL, synchronous=FULL, foreign_keys) are read back after they are set.
+NODISCARD enum err_kind store_open(const struct store_options *o, struct store **out, struct err *err);
+// Finishes what is queued, commits, closes. NULL is fine.
+void store_close(struct store *s);
+bool store_is_fresh(const struct store *s); // it was created by this store_open
+const struct clock *store_clock(const struct store *s);
+
+// Whether it can commit right now (a cheap write through the queue): readiness.
+NODISCARD enum err_kind store_ping(struct store *s, struct err *err);
+
+// ---- reading ----
+NODISCARD enum err_kind store_read_begin(struct store *s, struct tx **out, struct err *err);
+void store_read_end(struct tx *tx);
+
+// ---- writing ----
+struct store_job {
+    enum err_kind (*run)(struct tx *tx, void *ctx, struct err *err);
+    void (*done)(void *ctx, enum err_kind kind,
+                 const struct err *err); // on the writer's thread, after the commit or the failure; must not block
+    void *ctx;
+    struct store_job *next; // the queue's
+    struct err err;         // the queue's
+    enum err_kind kind;     // the queue's
+};
+// The job belongs to the store until `done`. ERR_BUSY when the queue is full or the store is closing: then `done` is not called.
+NODISCARD enum err_kind store_submit(struct store *s, struct store_job *job, struct err *err);
+// Submits and waits. Not from the writer's thread.
+NODISCARD enum err_kind store_run(struct store *s, enum err_kind (*run)(struct tx *, void *, struct err *), void *ctx, struct err *err);
+
+// ---- what was committed ----
+enum store_news { NEWS_TASKS = 1, NEWS_EVENTS = 2, NEWS_PARTNERS = 4, NEWS_KEYS = 8, NEWS_TIMERS = 16 }; // bits
+void tx_news(struct tx *tx, unsigned news); // a writing verb says what it touched
+// `fn` is called on the writer's thread after each commit that made one of `news`; registered before the first job, at most 8.
+void store_on_commit(struct store *s, unsigned news, void (*fn)(void *ctx, unsigned news), void *ctx);
+
+struct wall tx_now(const struct tx *tx); // real time, the same for the whole job
+const struct rng *tx_rng(const struct tx *tx);
+struct uuid;
+int64_t tx_number(struct tx *tx); // a fresh row number, growing (tasks)
+
+struct store_stats {
+    int64_t queued, batches, jobs, last_batch_jobs, last_commit_us;
+};
+void store_stats_get(struct store *s, struct store_stats *out);
+
+#endif

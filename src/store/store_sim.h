@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store_sim.h - SIMs, their notification preferences, and the import of many at once.
+ */
+#ifndef STORE_STORE_SIM_H
+#define STORE_STORE_SIM_H
+
+#include "core/sim.h"
+#include "store/store.h"
+
+NODISCARD enum err_kind store_sim_get(struct tx *tx, iccid_t iccid, struct arena *a, struct sim *out, struct err *err);
+NODISCARD enum err_kind store_sim_by_imsi(struct tx *tx, struct str imsi, struct arena *a, struct sim *out, struct err *err);
+NODISCARD enum err_kind store_sim_by_msisdn(struct tx *tx, struct str msisdn, struct arena *a, struct sim *out, struct err *err);
+// ERR_CONFLICT (the message names the field) when the ICCID, IMSI, MSISDN or matching id is taken.
+NODISCARD enum err_kind store_sim_insert(struct tx *tx, const struct sim *s, struct err *err);
+NODISCARD enum err_kind store_sim_update(struct tx *tx, const struct sim *s, struct err *err);
+// The lowest eSIM profile in STOCK and Released of this partner, or else of the general stock (then it becomes the partner's).
+// ERR_NOT_FOUND: none left. The profile is given back unchanged but for partner_id; the caller moves it on and updates it in the same job.
+NODISCARD enum err_kind store_sim_take_profile(struct tx *tx, int64_t partner_id, struct arena *a, struct sim *out, struct err *err);
+
+struct sim_filter {
+    int64_t partner_id; // 0: all; -1: general stock
+    unsigned type;      // enum sim_type; 0: all
+    int service;        // enum sim_service; -1: all
+};
+// In order of ICCID (packed). Pages by offset are for partners' lists; `after` (ICCID_NONE: from the start) for long ones.
+NODISCARD enum err_kind store_sim_list(struct tx *tx, const struct sim_filter *f, iccid_t after, int64_t offset, int64_t limit,
+                                       struct arena *a, struct sim **out, size_t *n, struct err *err);
+NODISCARD enum err_kind store_sim_count(struct tx *tx, const struct sim_filter *f, int64_t *total, struct err *err);
+// Gives SIMs in STOCK from the general stock (or another partner) to a partner.
+NODISCARD enum err_kind store_sim_assign(struct tx *tx, iccid_t iccid, int64_t partner_id, struct err *err);
+
+// ---- notification preferences (connect-v2 section 8) ----
+enum notification_type { NOTIFY_USAGE_THRESHOLD, NOTIFY_SUBSCRIPTION_END, NOTIFY_DOWNLOAD_PROGRESS, NOTIFY_TYPES };
+struct sim_notification {
+    enum notification_type type;
+    struct str url; // may hold credentials: never logged
+};
+NODISCARD enum err_kind store_notification_list(struct tx *tx, iccid_t iccid, struct arena *a, struct sim_notification out[NOTIFY_TYPES],
+                                                size_t *n, struct err *err);
+NODISCARD enum err_kind store_notification_put(struct tx *tx, iccid_t iccid, enum notification_type type, struct str url, struct err *err);
+NODISCARD enum err_kind store_notification_delete(struct tx *tx, iccid_t iccid, enum notification_type type, bool *was_there,
+                                                  struct err *err);
+
+// ---- import: rows are staged in short jobs, judged, and then all applied in one transaction, or dropped ----
+struct import_row {
+    int64_t line;
+    struct sim sim;
+};
+// A new import; the number names it. Staging survives a restart; imports older than a day are dropped by import_sweep.
+NODISCARD enum err_kind store_import_begin(struct tx *tx, struct str source, int64_t *import_id, struct err *err);
+NODISCARD enum err_kind store_import_stage(struct tx *tx, int64_t import_id, const struct import_row *rows, size_t n, struct err *err);
+// Judges what is staged against itself (the same ICCID, IMSI, MSISDN, matching id on two lines) and against the store. Rows equal to what
+// is there are "same". Faults come back in pages: line and reason.
+struct import_fault {
+    int64_t line;
+    struct str reason;
+};
+struct import_verdict {
+    int64_t staged, fresh, same, bad;
+};
+NODISCARD enum err_kind store_import_judge(struct tx *tx, int64_t import_id, struct import_verdict *out, struct err *err);
+NODISCARD enum err_kind store_import_faults(struct tx *tx, int64_t import_id, int64_t after_line, int64_t limit, struct arena *a,
+                                            struct import_fault **out, size_t *n, struct err *err);
+// Applies the fresh rows. With bad ones left and !keep_good: ERR_CONFLICT, nothing changed.
+NODISCARD enum err_kind store_import_apply(struct tx *tx, int64_t import_id, bool keep_good, int64_t *inserted, struct err *err);
+NODISCARD enum err_kind store_import_drop(struct tx *tx, int64_t import_id, struct err *err);
+NODISCARD enum err_kind store_import_sweep(struct tx *tx, struct wall begun_before, struct err *err);
+
+#endif

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store_subscription.h - subscriptions, clustered by (SIM, id).
+ */
+#ifndef STORE_STORE_SUBSCRIPTION_H
+#define STORE_STORE_SUBSCRIPTION_H
+
+#include "core/subscription.h"
+#include "store/store.h"
+
+NODISCARD enum err_kind store_subscription_get(struct tx *tx, struct uuid id, struct arena *a, struct subscription *out, struct err *err);
+NODISCARD enum err_kind store_subscription_insert(struct tx *tx, const struct subscription *s, struct err *err);
+NODISCARD enum err_kind store_subscription_update(struct tx *tx, const struct subscription *s, struct err *err); // state, dates, balance
+NODISCARD enum err_kind store_subscription_open_count(struct tx *tx, iccid_t iccid, int64_t *count, struct err *err);
+// Those of a SIM that are not finished, the one that expires first at the front.
+NODISCARD enum err_kind store_subscription_open(struct tx *tx, iccid_t iccid, struct arena *a, struct subscription **out, size_t *n,
+                                                struct err *err);
+
+struct subscription_filter {
+    int64_t partner_id; // 0: all (operator)
+    iccid_t iccid;      // ICCID_NONE: all
+    struct str email;   // STR_NONE: all; compared without case
+    struct str product_public_id;
+    int state;                 // enum subscription_state; -1: all
+    struct wall before, after; // on created
+};
+// Newest first; for one ICCID: among equals of `created` (to the second) active before waiting before finished.
+NODISCARD enum err_kind store_subscription_list(struct tx *tx, const struct subscription_filter *f, int64_t offset, int64_t limit,
+                                                struct arena *a, struct subscription **out, size_t *n, int64_t *total, struct err *err);
+
+#endif
