@@ -46,12 +46,16 @@ NODISCARD enum err_kind store_notification_delete(struct tx *tx, iccid_t iccid, 
 struct import_row {
     int64_t line;
     struct sim sim;
+    struct str fault; // STR_NONE: a good row. Otherwise why it cannot be taken (it did not parse; `sim` is not looked at): staged all the
+                      // same, so that the verdict counts it as bad, its line is among the faults and "all or nothing" holds for it, too
 };
 // A new import; the number names it. Staging survives a restart; imports older than a day are dropped by import_sweep.
 NODISCARD enum err_kind store_import_begin(struct tx *tx, struct str source, int64_t *import_id, struct err *err);
 NODISCARD enum err_kind store_import_stage(struct tx *tx, int64_t import_id, const struct import_row *rows, size_t n, struct err *err);
 // Judges what is staged against itself (the same ICCID, IMSI, MSISDN, matching id on two lines) and against the store. Rows equal to what
-// is there are "same". Faults come back in pages: line and reason.
+// is there are "same": equal in what an import names (ICCID, type, partner, IMSI, MSISDN, EID, matching id, SM-DP+, and, where the row
+// says ACTIVE, an activated SIM), not in what life has changed since (service, profile state, dates; an absent partner or number is
+// not a difference). Faults come back in pages: line and reason.
 struct import_fault {
     int64_t line;
     struct str reason;
