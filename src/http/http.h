@@ -73,9 +73,14 @@ struct str http_form(struct arena *a, struct str body, const char *name, bool *b
 // %XX decoding of one path segment. False on bad escapes, NUL, or an encoded '/' .
 bool http_decode_segment(struct arena *a, struct str in, struct str *out);
 
+// Opens the listening socket apart from the server, because links need the real port before the API behind the server is built. `address`
+// is "127.0.0.1:8080", "[::1]:8080"; port 0 takes a free one. `bound` gets the address with the port really taken.
+#define HTTP_ADDRESS_TEXT 128
+NODISCARD enum err_kind http_listen(const char *address, int *fd, char bound[HTTP_ADDRESS_TEXT], struct err *err);
+
 struct http_server;
 struct http_server_options {
-    const char *listen; // "127.0.0.1:8080", "[::1]:8080"; port 0 takes a free one
+    int listen_fd; // from http_listen; the server closes it
     int threads;
     size_t connections_max;   // beyond it: refused at accept
     size_t header_max;        // bytes of request line and headers
@@ -90,7 +95,6 @@ struct http_server_options {
 };
 void http_server_options_default(struct http_server_options *o);
 NODISCARD enum err_kind http_server_start(const struct http_server_options *o, struct http_server **out, struct err *err);
-int http_server_port(const struct http_server *s);
 size_t http_server_connections(const struct http_server *s);
 // Stops accepting; then waits up to `drain_ms` for running exchanges; then closes. NULL is fine.
 void http_server_stop(struct http_server *s, int drain_ms);

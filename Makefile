@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+# The few words people type. Meson does the building; this file only says what each word means.
+#   make run     what is missing is installed, the server is built, the demo starts
+#   make test    the same, then every quick test (minutes)
+#   make check   the long ones: sanitizers, torture, fuzzers, real peers (tens of minutes)
+BUILD ?= build
+MESON = /usr/bin/meson
+
+.PHONY: help run test check build deps install format tidy clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+deps:
+	@tools/install-packages
+
+$(BUILD)/build.ninja:
+	@CI= $(MESON) setup $(BUILD) $(MESON_FLAGS) >/dev/null
+
+build: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+run: deps
+	@$(MAKE) --no-print-directory build
+	@$(BUILD)/topupd demo $(DEMO_FLAGS)
+
+test: deps
+	@$(MAKE) --no-print-directory build
+	@tools/test
+
+check: deps
+	@$(MAKE) --no-print-directory build
+	@tools/check
+
+install: build
+	@$(MESON) install -C $(BUILD)
+
+format:
+	@git ls-files 'src/*.[ch]' 'test/*.[ch]' 'bench/*.[ch]' | xargs clang-format -i
+
+tidy: build
+	@tools/tidy
+
+clean:
+	@rm -rf $(BUILD) build-*
