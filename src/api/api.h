@@ -25,6 +25,7 @@ struct api;
 NODISCARD enum err_kind api_open(const struct api_options *o, struct api **out, struct err *err);
 void api_close(struct api *a);
 struct http_handler api_handler(struct api *a);
+const struct api_options *api_settings(const struct api *a);
 void api_draining(struct api *a); // /readyz says no from now on
 
 #endif

@@ -24,7 +24,8 @@
 #include "core/sim.h"
 #include "core/subscription.h"
 
-enum operation { OP_ACTIVATION, OP_TOPUP };
+// OP_NONE: it did not parse (and `err` says so); order_rules then leaves out what depends on it. Never stored.
+enum operation { OP_NONE = -1, OP_ACTIVATION, OP_TOPUP };
 enum order_state { ORDER_ACCEPTED, ORDER_FULFILLING, ORDER_COMPLETED, ORDER_FAILED };
 extern const char *const operation_words[];   // "ACTIVATION", "TOPUP"
 extern const char *const order_state_words[]; // "ACCEPTED", ...

@@ -25,7 +25,17 @@ const char *http_method_name(enum http_method m);
 
 #define HTTP_HEADERS_OUT_MAX 24
 
+// The server's side of an exchange. http_header, http_resume and http_client_address go through it, so that a test can hand a handler an
+// exchange that no socket stands behind.
+struct http_exchange;
+struct http_side {
+    struct str (*header)(struct http_exchange *x, const char *name);
+    void (*resume)(struct http_exchange *x);
+    struct str (*client_address)(struct http_exchange *x);
+};
+
 struct http_exchange {
+    const struct http_side *side;
     // request: set by the server, read-only for the handler
     enum http_method method;
     struct str path;  // as sent, not decoded, without the query

@@ -22,6 +22,7 @@
 #include "base/base.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/id.h"
 #include "base/rng.h"
 
 struct store;
@@ -77,8 +78,10 @@ void store_on_commit(struct store *s, unsigned news, void (*fn)(void *ctx, unsig
 
 struct wall tx_now(const struct tx *tx); // real time, the same for the whole job
 const struct rng *tx_rng(const struct tx *tx);
-struct uuid;
 int64_t tx_number(struct tx *tx); // a fresh row number, growing (tasks)
+// A fresh order id of this partner, made at tx_now. One generator, the writer's, makes them all: ids made later sort later, whatever
+// time a partner's own clock shows.
+struct uuid tx_new_id(struct tx *tx, int64_t partner_id);
 
 struct store_stats {
     int64_t queued, batches, jobs, last_batch_jobs, last_commit_us;
