@@ -39,6 +39,7 @@ enum outcome_kind {
     OUTCOME_UNAVAILABLE, // not sent
     OUTCOME_UNSURE,      // sent, no answer
 };
+#define TASK_KINDS 4
 extern const char *const task_kind_words[];
 extern const char *const task_state_words[];
 extern const char *const task_verb_words[];
@@ -74,7 +75,19 @@ int64_t task_backoff_ms(int attempts, uint64_t random);
 
 // What becomes of a task when its call has come back. Pure: changes state, verb, attempts, due_at, outcome. `now` is real time.
 // DONE -> DONE; REFUSED -> REFUSED; UNAVAILABLE -> READY with the same verb, later; UNSURE -> READY with PROBE, later; NOT_DONE -> READY
-// with START, at once; for CANCEL: DONE or NOT_DONE -> UNDONE, REFUSED -> PARKED. Too many attempts -> PARKED.
+// with START, at once; for CANCEL: DONE or NOT_DONE -> UNDONE, REFUSED -> PARKED, UNSURE -> READY with CANCEL, later (taking back what is
+// known by one identity may be said twice). Too many attempts -> PARKED.
 void task_settle(struct task *t, enum outcome_kind outcome, struct wall now, uint64_t random);
+
+// An operator sends a PARKED task round again: the same verb, as if never tried. False when it is not PARKED; then nothing has changed. The
+// caller stores the task; NEWS_TASKS wakes the engine.
+static inline bool task_retry(struct task *t, struct wall now) {
+    if (t->state != TASK_PARKED)
+        return false;
+    t->state = TASK_READY;
+    t->attempts = 0;
+    t->due_at = now;
+    return true;
+}
 
 #endif

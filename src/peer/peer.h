@@ -29,8 +29,8 @@ struct peer_request {
     char identity[64]; // "<order id>-<step>": the same for all attempts of a task
     enum task_kind kind;
     enum task_verb verb;
-    struct sim sim;       // views live until `done`
-    struct mono deadline; // after it the engine takes the call as UNSURE
+    struct sim sim;       // views live while `call` runs: what a peer needs later it copies
+    struct mono deadline; // after it the engine takes the call as UNSURE and forgets it
 };
 
 struct peer_outcome {
@@ -47,7 +47,7 @@ struct peer_ops {
     // For peers that live on a virtual clock (fake): lets them act up to `now`; returns the next instant they want, INT64_MAX when none.
     // May be NULL.
     int64_t (*tick)(struct peer *p, struct mono now);
-    void (*close)(struct peer *p);
+    void (*close)(struct peer *p); // no `done` after it has returned
 };
 struct peer {
     const struct peer_ops *ops;
