@@ -31,6 +31,11 @@ void buf_add_i64(struct buf *b, int64_t v);
 void buf_add_u64(struct buf *b, uint64_t v);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+// For writers that know how much they need: room for n bytes at the end (and the NUL), NULL when that fails; then buf_took says how many
+// were written.
+char *buf_room(struct buf *b, size_t n);
+void buf_took(struct buf *b, size_t n);
+
 static inline struct str buf_str(const struct buf *b) {
     return (struct str){b->p ? b->p : "", b->n};
 }

@@ -44,6 +44,7 @@ bool str_all_digits(struct str s);                     // false when empty
 bool str_to_u64(struct str s, uint64_t *out);          // decimal digits only, no sign, no overflow
 bool str_to_i64(struct str s, int64_t *out);           // optional '-'
 bool str_is_utf8(struct str s);                        // well-formed (RFC 3629), no NUL
+size_t str_utf8_char(struct str s);                    // bytes of the well-formed character s begins with; 0 when there is none
 bool str_to_buf(struct str s, char *out, size_t size); // copies and terminates; false when it does not fit
 
 #endif
