@@ -1,19 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * call.h - one API call on its way through: route -> who -> parse -> work -> reply.
+ * call.h - one API call on its way through: route -> who -> rate limit -> parse -> work -> reply.
  *
  * A resource file gives three functions per endpoint and a row in the routes table (routes.c):
- *   parse   on a server thread, no store: turns the request into a struct of its own (call->state), adding all its faults to `err`. May be
- * NULL. work    with a transaction: a reader's for WORK_READ, a job's for WORK_WRITE (then it may run more than once: see store.h). Stores
- * what it found in call->state (all memory from call->arena). May be NULL. reply   on a server thread, after the commit: writes status,
- * headers and JSON. Cannot fail. When parse or work returns a kind other than ERR_NONE, the error is answered by problem.c and reply is not
- * called. parse and work that find faults of the body must not stop at the first (connect-v2 section 3): work of an order runs its look-ups
- * even when parse found faults.
+ *
+ *   parse  on a server thread, no store: turns the request into a struct of its own (call->state), adding all its faults to `err`.
+ *          May be NULL.
+ *   work   with a transaction: a reader's for WORK_READ, a job's for WORK_WRITE (then it may run more than once: see store.h, and must set
+ *          anew all it keeps). Stores what it found in call->state, all memory from call->arena. May be NULL.
+ *   reply  on a server thread, after the commit: writes status, headers and body. Cannot fail.
+ *
+ * When parse or work returns a kind other than ERR_NONE, problem.c answers from `err` and reply is not called. An endpoint with an error
+ * shape of its own (the token endpoint) keeps the outcome in its state, returns ERR_NONE and writes it in reply.
+ *
+ * All faults of a body are reported at once (connect-v2 section 3). A route with work_despite_faults says that its work finds such faults,
+ * too: when parse returned ERR_MALFORMED or ERR_INVALID, work runs with a reader, call->failed tells it so, `err` holds what parse
+ * found; it must look, err_add and not write.
+ *
+ * Headers that arrive are read with http_header(call->x, ...) in parse, not in work: a job may outlive the connection.
  */
 #ifndef API_CALL_H
 #define API_CALL_H
 
 #include "api/api.h"
+#include "base/id.h"
 #include "base/json.h"
 #include "core/partner.h"
 
@@ -34,10 +44,14 @@ struct call {
     struct str correlation_id;          // given or made
     struct wall now;                    // real time when the call came
     json_t *body;                       // parsed, when the route takes JSON; dropped with the call
+    struct uuid order_id;               // the order this call is about, for the log line; zero when none
     void *state;                        // the resource's own
-    struct err err;
+    // how it went; call.c's and api.c's
     enum err_kind failed;
-    struct store_job job;
+    struct err err;
+    struct rate_state rate;
+    bool limited;         // `rate` is meaningful
+    struct store_job job; // WORK_WRITE
 };
 
 struct route {
@@ -62,9 +76,14 @@ static inline struct wall call_partner_now(const struct call *c) {
 // Starts a JSON reply: sets status and content type; the caller writes one object or array on the returned writer.
 struct jw call_json(struct call *c, int status);
 void call_empty(struct call *c, int status);
+// Starts a reply of another type; the caller appends the body to call->x->reply. `type` is static text.
+void call_body(struct call *c, int status, const char *type);
+// Location and the like: `name` static, value made absolute from the path as call_url does.
+void call_location(struct call *c, const char *path_fmt, ...) PRINTF_LIKE(2, 3);
 
 // ---- links: absolute, from the public base URL ----
-// jw_str with value base_url + printf(...). `path` begins with "/v2/".
+// jw_str with value base_url + printf(...). `path` begins with "/v2/"; one that begins otherwise ("/admin/v1/") is put behind the origin of
+// base_url.
 void call_link(struct call *c, struct jw *w, const char *key, const char *path_fmt, ...) PRINTF_LIKE(4, 5);
 struct str call_url(struct call *c, const char *path_fmt, ...) PRINTF_LIKE(2, 3);
 
@@ -83,8 +102,10 @@ static inline int64_t page_offset(const struct page *p) {
 void page_metadata(struct call *c, struct jw *w, const struct page *p);
 
 // ---- query parameters, with their faults under the parameter's name ----
-struct str query_str(struct call *c, const char *name, size_t max, struct err *err);         // STR_NONE when absent
-int query_word(struct call *c, const char *name, const char *const *words, struct err *err); // -1 when absent
-struct wall query_date(struct call *c, const char *name, struct err *err);
+// An empty value counts as absent. UTF-8 without control characters, at most `max` bytes.
+struct str query_str(struct call *c, const char *name, size_t max, struct err *err);         // STR_NONE when absent or faulty
+int query_word(struct call *c, const char *name, const char *const *words, struct err *err); // -1 when absent or faulty
+struct wall query_date(struct call *c, const char *name, struct err *err);                   // WALL_NONE when absent or faulty
+int64_t query_i64(struct call *c, const char *name, int64_t min, int64_t max, int64_t otherwise, struct err *err);
 
 #endif
