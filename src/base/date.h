@@ -11,6 +11,11 @@
 
 #define DATE_TEXT 32
 
+// What four-digit years can say: 0000-01-01T00:00:00.000Z to 9999-12-31T23:59:59.999Z. Arithmetic that would leave this range ends at its
+// border.
+#define DATE_FIRST ((struct wall){INT64_C(-62167219200000)})
+#define DATE_LAST ((struct wall){INT64_C(253402300799999)})
+
 struct civil {
     int year, month, day; // month 1..12, day 1..31
     int hour, minute, second, ms;
@@ -34,7 +39,8 @@ void date_format_ms(struct wall t, char out[DATE_TEXT]);
 struct wall date_add_months(struct wall t, int months);
 struct wall date_add_days(struct wall t, int days);
 
-// An ISO 8601 duration of the form P[nY][nM][nW][nD][T[nH][nM][nS]], or short forms 30d, 12h, 45m, 10s. Years and months are calendar ones.
+// An ISO 8601 duration of the form P[nY][nM][nW][nD][T[nH][nM][nS]], or short forms 30d, 12h, 45m, 10s. Years and months are calendar
+// ones. At most 10,000 years.
 struct duration {
     int months;
     int64_t ms;
