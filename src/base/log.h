@@ -43,15 +43,15 @@ struct log_field {
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 
-// log_info("order.accepted", LOG_ID("order", id), LOG_INT("partner", p));
-#define log_debug(event, ...) LOG_AT(LOG_DEBUG, event, __VA_ARGS__)
-#define log_info(event, ...) LOG_AT(LOG_INFO, event, __VA_ARGS__)
-#define log_warn(event, ...) LOG_AT(LOG_WARN, event, __VA_ARGS__)
-#define log_error(event, ...) LOG_AT(LOG_ERROR, event, __VA_ARGS__)
+// log_info("order.accepted", LOG_ID("order", id), LOG_INT("partner", p)); fields may be left out altogether.
+#define log_debug(...) LOG_AT(LOG_DEBUG, __VA_ARGS__, {.key = NULL})
+#define log_info(...) LOG_AT(LOG_INFO, __VA_ARGS__, {.key = NULL})
+#define log_warn(...) LOG_AT(LOG_WARN, __VA_ARGS__, {.key = NULL})
+#define log_error(...) LOG_AT(LOG_ERROR, __VA_ARGS__, {.key = NULL})
 #define LOG_AT(level, event, ...)                                                                                                          \
     do {                                                                                                                                   \
         if ((level) >= log_threshold)                                                                                                      \
-            log_write((level), (event), (const struct log_field[]){__VA_ARGS__, {.key = NULL}});                                           \
+            log_write((level), (event), (const struct log_field[]){__VA_ARGS__});                                                          \
     } while (0)
 
 #define LOG_LINE_MAX 4096
