@@ -8,9 +8,12 @@
 #include "base/base.h"
 #include "base/str.h"
 
+#define EMAIL_MAX 254
+#define LANGUAGE_MAX 35 // RFC 5646, section 4.4.1
+
 bool country_known(struct str alpha2);     // upper case only
-int currency_decimals(struct str code);    // 0, 2, 3 ...; -1 when unknown
+int currency_decimals(struct str code);    // 0, 2, 3 or 4; -1 when unknown or nothing that a price can be in
 bool language_well_formed(struct str tag); // "en", "pt-BR"
-bool email_well_formed(struct str email);  // one '@', something on both sides, a dot in the domain, no blanks, at most 254 bytes
+bool email_well_formed(struct str email);  // one '@', something on both sides, a dot in the domain, no blanks, at most EMAIL_MAX bytes
 
 #endif

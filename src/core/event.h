@@ -46,7 +46,11 @@ struct event {
     struct str payload;
 };
 
-// The snapshot of each kind of resource. Unpacking checks everything (the bytes come from the database file): ERR_CORRUPT.
+// The snapshot of each kind of resource. Personal data of the subscriber (struct subscriber, a subscription's email) is not in it: events
+// outlive it, and the API does not show it. Unpacking checks everything (the bytes come from the database file): ERR_CORRUPT; ERR_INTERNAL
+// when the arena is full. Strings are copied into the arena. A buf that is full fails (base/buf.h); EVENT_PAYLOAD_MAX is room for any
+// resource whose strings keep the limits of the API.
+#define EVENT_PAYLOAD_MAX 8192
 void event_pack_order(struct buf *out, const struct order *o);
 void event_pack_subscription(struct buf *out, const struct subscription *s, int threshold);
 void event_pack_sim(struct buf *out, const struct sim *s, enum esim_status before);

@@ -17,13 +17,20 @@ typedef int64_t iccid_t;
 #define ICCID_NONE ((iccid_t)-1)
 #define ICCID_TEXT 21
 
+#define ICCID_PACKED_MAX (INT64_C(2000000000000000000) - 1)
+
+// Whether a number read back from somewhere can be a packed ICCID.
+static inline bool iccid_packed(iccid_t iccid) {
+    return iccid >= 0 && iccid <= ICCID_PACKED_MAX;
+}
+
 enum iccid_fault { ICCID_OK, ICCID_NOT_DIGITS, ICCID_LENGTH, ICCID_CHECK_DIGIT, ICCID_NOT_TELECOM };
 
 enum iccid_fault iccid_parse(struct str text, iccid_t *out);
-void iccid_format(iccid_t iccid, char out[ICCID_TEXT]);
-const char *iccid_fault_text(enum iccid_fault fault); // "must be 19 or 20 digits", ...
+void iccid_format(iccid_t iccid, char out[ICCID_TEXT]); // "" for ICCID_NONE and for a number that is no packed ICCID
+const char *iccid_fault_text(enum iccid_fault fault);   // "must be 19 or 20 digits", ...
 
-// The check digit that completes `digits` (Luhn, ISO/IEC 7812-1), and whether a whole number holds.
+// The check digit that completes `digits` (Luhn, ISO/IEC 7812-1; they must be digits), and whether a whole number holds.
 char luhn_digit(struct str digits);
 bool luhn_holds(struct str digits);
 

@@ -29,6 +29,7 @@ enum operation { OP_NONE = -1, OP_ACTIVATION, OP_TOPUP };
 enum order_state { ORDER_ACCEPTED, ORDER_FULFILLING, ORDER_COMPLETED, ORDER_FAILED };
 extern const char *const operation_words[];   // "ACTIVATION", "TOPUP"
 extern const char *const order_state_words[]; // "ACCEPTED", ...
+extern const char *const device_os_words[];   // "ios", ...
 
 struct subscriber {
     struct str email, first_name, last_name, country_of_residence, language;
@@ -61,6 +62,12 @@ struct order {
 
 bool order_may(enum order_state from, enum order_state to);
 bool order_finished(enum order_state s);
+
+// The price and the currency it is in, as they came (STR_NONE when absent): they come together, the price is never negative and has no more
+// decimals than the currency. Adds the faults to `err` under product.sold_price and product.sold_currency and returns the kind that stands.
+// *out has no currency when there is no price or a fault.
+#define PRICE_DECIMALS_MAX 4
+enum err_kind order_take_price(struct str price, struct str currency, struct money *out, struct err *err);
 
 // What the rules need to know about the world, found by the caller. NULL = there is no such thing.
 struct order_world {

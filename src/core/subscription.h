@@ -3,12 +3,12 @@
  * subscription.h - one product running, waiting or finished on one SIM: dates and balance.
  *
  *   PENDING        its activation date lies ahead; next_at is that date
- *   PENDING_USAGE  first-usage product: waits for the first byte; expiry is WALL_NONE unless the order named one; duration counts from then
- *   ACTIVE         has allowance, not past its expiry; next_at is the expiry
- *   DEPLETED       allowance used up; final; next_at is WALL_NONE
- *   EXPIRED        past its expiry, or expired by call; final; next_at is WALL_NONE
+ *   PENDING_USAGE  first-usage product: waits for the first byte, the duration counts from then; activation is WALL_NONE; expiry and
+ * next_at are the order's expiration, or WALL_NONE ACTIVE         has allowance, not past its expiry; next_at is the expiry DEPLETED
+ * allowance used up; final; next_at is WALL_NONE EXPIRED        past its expiry, or expired by call (then expiry is when); final; next_at
+ * is WALL_NONE; activation is WALL_NONE when it never ran
  *
- * Invariants in every state: 0 <= spent <= initial; activation < expiry where both are set.
+ * Invariants in every state: 0 <= spent <= initial; activation < expiry where both are set (<= when expired by call).
  * A subscription's key is the id of the order that made it: there is exactly one for each completed order.
  */
 #ifndef CORE_SUBSCRIPTION_H
@@ -61,9 +61,18 @@ struct subscription {
 
 bool subscription_finished(enum subscription_state s);
 
-// Moves it, at `now`, and recomputes dates and next_at. ERR_CONFLICT (with a message for the partner) when the state forbids the cue; then
-// nothing has changed.
+// The first state, when its order is done at `now`: waits for `date` when that lies ahead, begins at once otherwise. Sets state, end, dates
+// and next_at from duration, first_usage and wanted_expiry. One whose wanted expiry has passed meanwhile is EXPIRED from birth.
+void subscription_begin(struct subscription *s, struct wall date, struct wall now);
+
+// Clients send "now" to the second: a date within the current second is now.
+static inline bool date_is_now_or_past(struct wall date, struct wall now) {
+    return date.ms <= now.ms || (date.ms - now.ms < 1000 && date.ms / 1000 == now.ms / 1000);
+}
+
+// Moves it, at `now`, and recomputes dates and next_at. ERR_CONFLICT (with a message for the partner) when the state forbids the cue, when
+// DATE or EXPIRY comes before its date, and when it would be started after the expiry its order asked for; then nothing has changed.
 NODISCARD enum err_kind subscription_move(struct subscription *s, enum subscription_cue cue, struct wall now, struct err *err);
-bool subscription_can(const struct subscription *s, enum subscription_cue cue);
+bool subscription_can(const struct subscription *s, enum subscription_cue cue); // by state alone
 
 #endif

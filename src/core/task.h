@@ -10,7 +10,8 @@
  *   REFUSED   the peer said no, for good
  *   UNDONE    it was done and has been taken back, or never started because an earlier one was refused
  *
- * `verb` says what the next (or running) call is: START it; PROBE whether an unanswered one happened; CANCEL what was done.
+ * `verb` says what the next (or running) call is: START it; PROBE whether an unanswered one happened; CANCEL what was done. Outside CLAIMED
+ * and DONE, START means that we know it has not happened.
  * A crash with a lease held leaves CLAIMED; when the lease has run out the task is claimed again with PROBE, never with a blind START,
  * because nobody knows how far the call came. `identity` is the same for every attempt of a task: what reaches the peer under it happens at
  * most once.
@@ -73,11 +74,26 @@ int order_plan(const struct order *o, enum task_kind out[PLAN_MAX]);
 // Delay before attempt `attempts + 1`: exponential from 1 s to 1 h, +-25 % jitter drawn from `random`.
 int64_t task_backoff_ms(int attempts, uint64_t random);
 
-// What becomes of a task when its call has come back. Pure: changes state, verb, attempts, due_at, outcome. `now` is real time.
+// A node takes the task, READY or CLAIMED with its lease run out, to call the peer: CLAIMED, one attempt more, `started` at the first. A
+// START whose lease has run out becomes a PROBE. False: too many attempts; it is PARKED instead.
+NODISCARD bool task_claim(struct task *t, int64_t owner, struct wall now, struct wall lease_until);
+
+// A node takes the task, READY or CLAIMED with its lease run out, to call the peer: CLAIMED, one attempt more, `started` at the first. A
+// START whose lease has run out becomes a PROBE. False: too many attempts; it is PARKED instead.
+NODISCARD bool task_claim(struct task *t, int64_t owner, struct wall now, struct wall lease_until);
+
+// What becomes of a task when its call has come back. Pure: changes state, verb, due_at, outcome, lease, settled (attempts are counted by
+// task_claim). `now` is real time.
 // DONE -> DONE; REFUSED -> REFUSED; UNAVAILABLE -> READY with the same verb, later; UNSURE -> READY with PROBE, later; NOT_DONE -> READY
 // with START, at once; for CANCEL: DONE or NOT_DONE -> UNDONE, REFUSED -> PARKED, UNSURE -> READY with CANCEL, later (taking back what is
 // known by one identity may be said twice). Too many attempts -> PARKED.
 void task_settle(struct task *t, enum outcome_kind outcome, struct wall now, uint64_t random);
+
+// Its order is given up: what was not done (verb START) is UNDONE, what was done, or may have been (verb PROBE), is READY to CANCEL with
+// attempts counted anew; what is REFUSED or UNDONE stays. Not for a task that is CLAIMED.
+void task_undo(struct task *t, struct wall now);
+
+bool task_finished(enum task_state s); // DONE, REFUSED or UNDONE
 
 // An operator sends a PARKED task round again: the same verb, as if never tried. False when it is not PARKED; then nothing has changed. The
 // caller stores the task; NEWS_TASKS wakes the engine.
@@ -87,6 +103,7 @@ static inline bool task_retry(struct task *t, struct wall now) {
     t->state = TASK_READY;
     t->attempts = 0;
     t->due_at = now;
+    t->settled = WALL_NONE;
     return true;
 }
 

@@ -1,0 +1,376 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The packed form: a version byte, a byte for the kind of resource, then the fields one after the other, without names.
+ *   numbers   little-endian groups of seven bits (LEB128), in their shortest form, so that equal snapshots are equal bytes
+ *   signed    zigzag; an instant plus one, so that WALL_NONE is a single 0; an ICCID plus one, so that ICCID_NONE is
+ *   strings   length plus one, then the bytes; 0 is STR_NONE
+ *   uuid      its 16 bytes
+ * A field is added by writing it last under a new version and reading it only from that version on.
+ */
+#include "core/event.h"
+
+#define VERSION 1
+
+const char *event_type_name(enum event_type t) {
+    switch (t) {
+    case EVENT_ORDER_ACCEPTED:
+        return "order.accepted";
+    case EVENT_ORDER_FULFILLING:
+        return "order.fulfilling";
+    case EVENT_ORDER_COMPLETED:
+        return "order.completed";
+    case EVENT_ORDER_FAILED:
+        return "order.failed";
+    case EVENT_SUBSCRIPTION_PENDING:
+        return "subscription.pending";
+    case EVENT_SUBSCRIPTION_ACTIVATED:
+        return "subscription.activated";
+    case EVENT_SUBSCRIPTION_THRESHOLD:
+        return "subscription.threshold";
+    case EVENT_SUBSCRIPTION_DEPLETED:
+        return "subscription.depleted";
+    case EVENT_SUBSCRIPTION_EXPIRED:
+        return "subscription.expired";
+    case EVENT_SIM_ACTIVATED:
+        return "sim.activated";
+    case EVENT_SIM_DOWNLOAD_PROGRESS:
+        return "sim.download_progress";
+    case EVENT_SIM_STATUS_CHANGED:
+        return "sim.status_changed";
+    case EVENT_SIM_EID_CHANGED:
+        return "sim.eid_changed";
+    }
+    return NULL;
+}
+
+// ---- writing ----
+
+static void put_u64(struct buf *out, uint64_t v) {
+    uint8_t bytes[10];
+    size_t n = 0;
+    while (v >= 0x80) {
+        bytes[n++] = (uint8_t)(v | 0x80);
+        v >>= 7;
+    }
+    bytes[n++] = (uint8_t)v;
+    buf_add(out, bytes, n);
+}
+
+static void put_i64(struct buf *out, int64_t v) {
+    put_u64(out, ((uint64_t)v << 1) ^ (v < 0 ? UINT64_MAX : 0));
+}
+
+static void put_wall(struct buf *out, struct wall t) {
+    uint64_t zigzag = ((uint64_t)t.ms << 1) ^ (t.ms < 0 ? UINT64_MAX : 0);
+    put_u64(out, zigzag + 1); // WALL_NONE is the one that wraps round to 0
+}
+
+static void put_iccid(struct buf *out, iccid_t iccid) {
+    put_u64(out, (uint64_t)iccid + 1);
+}
+
+static void put_str(struct buf *out, struct str s) {
+    put_u64(out, str_present(s) ? (uint64_t)s.n + 1 : 0);
+    if (s.n > 0)
+        buf_add(out, s.p, s.n);
+}
+
+static void put_uuid(struct buf *out, struct uuid id) {
+    buf_add(out, id.b, sizeof(id.b));
+}
+
+static void put_money(struct buf *out, struct money m) {
+    put_str(out, str_of(m.currency));
+    put_i64(out, m.minor);
+}
+
+static void put_head(struct buf *out, char kind) {
+    buf_add_char(out, VERSION);
+    buf_add_char(out, kind);
+}
+
+// ---- reading ----
+
+struct reader {
+    const uint8_t *p, *end;
+    struct arena *arena;
+    bool bad; // set once, for good; what is read afterwards is zero
+};
+
+static uint8_t get_byte(struct reader *r) {
+    if (r->bad || r->p == r->end) {
+        r->bad = true;
+        return 0;
+    }
+    return *r->p++;
+}
+
+static uint64_t get_u64(struct reader *r) {
+    uint64_t v = 0;
+    for (unsigned shift = 0;; shift += 7) {
+        uint8_t b = get_byte(r);
+        // Beyond 64 bits, or longer than it need be: not written by us.
+        if (shift == 63 ? b > 1 : false)
+            r->bad = true;
+        if (b == 0 && shift > 0)
+            r->bad = true;
+        if (r->bad)
+            return 0;
+        v |= (uint64_t)(b & 0x7f) << shift;
+        if (b < 0x80)
+            return v;
+    }
+}
+
+static int64_t of_zigzag(uint64_t v) {
+    return (int64_t)((v >> 1) ^ (v & 1 ? UINT64_MAX : 0));
+}
+
+static int64_t get_i64(struct reader *r) {
+    return of_zigzag(get_u64(r));
+}
+
+// A number that must lie in [low, high].
+static int64_t get_within(struct reader *r, int64_t low, int64_t high) {
+    int64_t v = get_i64(r);
+    if (v < low || v > high) {
+        r->bad = true;
+        return low;
+    }
+    return v;
+}
+
+static unsigned get_below(struct reader *r, unsigned bound) {
+    uint64_t v = get_u64(r);
+    if (v >= bound) {
+        r->bad = true;
+        return 0;
+    }
+    return (unsigned)v;
+}
+
+static struct wall get_wall(struct reader *r) {
+    return (struct wall){of_zigzag(get_u64(r) - 1)};
+}
+
+static iccid_t get_iccid(struct reader *r) {
+    uint64_t v = get_u64(r);
+    if (v > (uint64_t)ICCID_PACKED_MAX + 1) {
+        r->bad = true;
+        return ICCID_NONE;
+    }
+    return (iccid_t)v - 1;
+}
+
+// A view into the payload.
+static struct str get_view(struct reader *r) {
+    uint64_t n = get_u64(r);
+    if (n == 0)
+        return STR_NONE;
+    n--;
+    if (n > (uint64_t)(r->end - r->p)) {
+        r->bad = true;
+        return STR_NONE;
+    }
+    struct str s = {(const char *)r->p, (size_t)n};
+    r->p += n;
+    return s;
+}
+
+static struct str get_str(struct reader *r) {
+    return arena_str(r->arena, get_view(r));
+}
+
+// Into a field of fixed size that ends with a NUL.
+static void get_text(struct reader *r, char *out, size_t size) {
+    struct str s = get_view(r);
+    if (!str_present(s) || s.n >= size || (s.n > 0 && memchr(s.p, '\0', s.n))) {
+        r->bad = true;
+        return;
+    }
+    if (s.n > 0)
+        memcpy(out, s.p, s.n);
+    out[s.n] = '\0';
+}
+
+static struct uuid get_uuid(struct reader *r) {
+    struct uuid id = {{0}};
+    for (size_t i = 0; i < sizeof(id.b); i++)
+        id.b[i] = get_byte(r);
+    return id;
+}
+
+static struct money get_money(struct reader *r) {
+    struct money m = {0};
+    get_text(r, m.currency, sizeof(m.currency));
+    m.minor = get_within(r, 0, MONEY_MINOR_MAX);
+    return m;
+}
+
+static struct reader reader_on(struct str payload, struct arena *a, char kind) {
+    struct reader r = {(const uint8_t *)payload.p, (const uint8_t *)payload.p + payload.n, a, !str_present(payload)};
+    if (get_byte(&r) != VERSION)
+        r.bad = true;
+    if (get_byte(&r) != (uint8_t)kind)
+        r.bad = true;
+    return r;
+}
+
+static enum err_kind reader_done(const struct reader *r, struct err *err) {
+    if (r->bad || r->p != r->end)
+        return err_set(err, ERR_CORRUPT, "an event's payload is not what was written");
+    if (arena_failed(r->arena))
+        return err_set(err, ERR_INTERNAL, "an event's payload does not fit into memory");
+    return ERR_NONE;
+}
+
+// ---- the resources: pack and unpack in the same order ----
+
+void event_pack_order(struct buf *out, const struct order *o) {
+    put_head(out, 'o');
+    put_uuid(out, o->id);
+    put_i64(out, o->partner_id);
+    put_u64(out, (uint64_t)o->state);
+    put_u64(out, (uint64_t)o->operation);
+    put_u64(out, (uint64_t)o->sim_type);
+    put_str(out, str_of(o->country));
+    put_i64(out, o->product_id);
+    put_str(out, str_of(o->product_public_id));
+    put_money(out, o->sold);
+    put_wall(out, o->activation);
+    put_wall(out, o->expiration);
+    put_iccid(out, o->iccid);
+    put_str(out, o->matching_id);
+    put_str(out, o->smdp);
+    put_str(out, o->correlation_id);
+    put_str(out, o->reference);
+    put_str(out, o->failure);
+    put_wall(out, o->created);
+    put_wall(out, o->finished);
+}
+
+enum err_kind event_unpack_order(struct str payload, struct arena *a, struct order *out, struct err *err) {
+    struct reader r = reader_on(payload, a, 'o');
+    struct order o = {0};
+    o.id = get_uuid(&r);
+    o.partner_id = get_within(&r, 0, PARTNER_ID_MAX);
+    o.state = (enum order_state)get_below(&r, ORDER_FAILED + 1);
+    o.operation = (enum operation)get_below(&r, OP_TOPUP + 1);
+    o.sim_type = (enum sim_type)get_below(&r, SIM_PSIM + 1);
+    get_text(&r, o.country, sizeof(o.country));
+    o.product_id = get_i64(&r);
+    get_text(&r, o.product_public_id, sizeof(o.product_public_id));
+    o.sold = get_money(&r);
+    o.activation = get_wall(&r);
+    o.expiration = get_wall(&r);
+    o.iccid = get_iccid(&r);
+    o.matching_id = get_str(&r);
+    o.smdp = get_str(&r);
+    o.correlation_id = get_str(&r);
+    o.reference = get_str(&r);
+    o.failure = get_str(&r);
+    o.created = get_wall(&r);
+    o.finished = get_wall(&r);
+    enum err_kind kind = reader_done(&r, err);
+    if (kind == ERR_NONE)
+        *out = o;
+    return kind;
+}
+
+void event_pack_subscription(struct buf *out, const struct subscription *s, int threshold) {
+    put_head(out, 's');
+    put_uuid(out, s->id);
+    put_i64(out, s->partner_id);
+    put_iccid(out, s->iccid);
+    put_i64(out, s->product_id);
+    put_str(out, str_of(s->product_public_id));
+    put_str(out, s->name);
+    put_u64(out, (uint64_t)s->state);
+    put_u64(out, (uint64_t)s->end);
+    put_wall(out, s->created);
+    put_wall(out, s->activation);
+    put_wall(out, s->expiry);
+    put_wall(out, s->next_at);
+    put_i64(out, s->duration);
+    put_u64(out, (uint64_t)s->duration_unit);
+    put_u64(out, s->first_usage);
+    put_wall(out, s->wanted_expiry);
+    put_i64(out, s->initial_bytes);
+    put_i64(out, s->spent_bytes);
+    put_wall(out, s->balance_as_of);
+    put_money(out, s->sold);
+    put_i64(out, threshold);
+}
+
+enum err_kind event_unpack_subscription(struct str payload, struct arena *a, struct subscription *out, int *threshold, struct err *err) {
+    struct reader r = reader_on(payload, a, 's');
+    struct subscription s = {0};
+    s.id = get_uuid(&r);
+    s.partner_id = get_within(&r, 0, PARTNER_ID_MAX);
+    s.iccid = get_iccid(&r);
+    s.product_id = get_i64(&r);
+    get_text(&r, s.product_public_id, sizeof(s.product_public_id));
+    s.name = get_str(&r);
+    s.state = (enum subscription_state)get_below(&r, SUB_EXPIRED + 1);
+    s.end = (enum subscription_end)get_below(&r, SUB_END_EXPIRED_BY_CALL + 1);
+    s.created = get_wall(&r);
+    s.activation = get_wall(&r);
+    s.expiry = get_wall(&r);
+    s.next_at = get_wall(&r);
+    s.duration = get_within(&r, 0, PLAN_DURATION_MAX);
+    s.duration_unit = (enum duration_unit)get_below(&r, DURATION_MONTHS + 1);
+    s.first_usage = get_below(&r, 2);
+    s.wanted_expiry = get_wall(&r);
+    s.initial_bytes = get_within(&r, 0, INT64_MAX);
+    s.spent_bytes = get_within(&r, 0, s.initial_bytes);
+    s.balance_as_of = get_wall(&r);
+    s.sold = get_money(&r);
+    int percent = (int)get_within(&r, 0, 100);
+    enum err_kind kind = reader_done(&r, err);
+    if (kind == ERR_NONE) {
+        *out = s;
+        *threshold = percent;
+    }
+    return kind;
+}
+
+void event_pack_sim(struct buf *out, const struct sim *s, enum esim_status before) {
+    put_head(out, 'i');
+    put_iccid(out, s->iccid);
+    put_i64(out, s->partner_id);
+    put_u64(out, (uint64_t)s->type);
+    put_u64(out, (uint64_t)s->service);
+    put_u64(out, (uint64_t)s->esim);
+    put_str(out, s->imsi);
+    put_str(out, s->msisdn);
+    put_str(out, s->eid);
+    put_str(out, s->matching_id);
+    put_str(out, s->smdp);
+    put_wall(out, s->activated);
+    put_wall(out, s->modified);
+    put_u64(out, (uint64_t)before);
+}
+
+enum err_kind event_unpack_sim(struct str payload, struct arena *a, struct sim *out, enum esim_status *before, struct err *err) {
+    struct reader r = reader_on(payload, a, 'i');
+    struct sim s = {0};
+    s.iccid = get_iccid(&r);
+    s.partner_id = get_within(&r, 0, PARTNER_ID_MAX);
+    s.type = (enum sim_type)get_below(&r, SIM_PSIM + 1);
+    s.service = (enum sim_service)get_below(&r, SIM_ACTIVE + 1);
+    s.esim = (enum esim_status)get_below(&r, ESIM_UNAVAILABLE + 1);
+    s.imsi = get_str(&r);
+    s.msisdn = get_str(&r);
+    s.eid = get_str(&r);
+    s.matching_id = get_str(&r);
+    s.smdp = get_str(&r);
+    s.activated = get_wall(&r);
+    s.modified = get_wall(&r);
+    enum esim_status was = (enum esim_status)get_below(&r, ESIM_UNAVAILABLE + 1);
+    enum err_kind kind = reader_done(&r, err);
+    if (kind == ERR_NONE) {
+        *out = s;
+        *before = was;
+    }
+    return kind;
+}
