@@ -47,7 +47,11 @@ static struct str correlation_of(struct http_exchange *x, const struct api *api)
 
 static void common_headers(struct http_exchange *x, struct str correlation) {
     http_set_header(x, "X-Correlation-ID", correlation);
-    http_set_header(x, "Cache-Control", STR("no-store"));
+    bool cacheable = false; // a reply that said so itself
+    for (size_t i = 0; i < x->n_out; i++)
+        cacheable = cacheable || strcmp(x->out[i].name, "Cache-Control") == 0;
+    if (!cacheable)
+        http_set_header(x, "Cache-Control", STR("no-store"));
     http_set_header(x, "X-Content-Type-Options", STR("nosniff"));
 }
 

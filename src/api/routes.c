@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/routes.h"
+#include "api/orders.h"
+#include "api/preferences.h"
+#include "api/products.h"
 #include "api/public.h"
+#include "api/qr.h"
+#include "api/sims.h"
+#include "api/subscriptions.h"
 
 // clang-format off
 const struct route api_routes[] = {
@@ -11,6 +17,36 @@ const struct route api_routes[] = {
     {HTTP_GET, "/healthz",      ACCESS_PUBLIC, "health", WORK_NONE,  BODY_NONE, NULL, NULL,               healthz_reply},
     {HTTP_GET, "/readyz",       ACCESS_PUBLIC, "health", WORK_WRITE, BODY_NONE, readyz_parse, readyz_work, readyz_reply},
     {HTTP_GET, "/metrics",      ACCESS_PUBLIC, "health", WORK_READ,  BODY_NONE, NULL, metrics_work,       metrics_reply},
+
+    // ---- partners: orders ----
+    {HTTP_POST, "/v2/orders",      ACCESS_PARTNER, "orders", WORK_WRITE, BODY_JSON, order_create_parse, order_create_work, order_create_reply, true},
+    {HTTP_GET,  "/v2/orders",      ACCESS_PARTNER, "orders", WORK_READ,  BODY_NONE, order_list_parse,   order_list_work,   order_list_reply},
+    {HTTP_GET,  "/v2/orders/{id}", ACCESS_PARTNER, "orders", WORK_READ,  BODY_NONE, order_get_parse,    order_get_work,    order_get_reply},
+
+    // ---- partners: products ----
+    {HTTP_GET, "/v2/products",      ACCESS_PARTNER, "products", WORK_READ, BODY_NONE, product_list_parse, product_list_work, product_list_reply},
+    {HTTP_GET, "/v2/products/{id}", ACCESS_PARTNER, "products", WORK_READ, BODY_NONE, NULL,               product_get_work,  product_get_reply},
+
+    // ---- partners: SIMs ----
+    {HTTP_GET, "/v2/sims",         ACCESS_PARTNER, "sims", WORK_READ,  BODY_NONE, sim_list_parse, sim_list_work, sim_list_reply},
+    {HTTP_GET, "/v2/sims/{iccid}", ACCESS_PARTNER, "sims", WORK_READ,  BODY_NONE, NULL,           sim_get_work,  sim_get_reply},
+    {HTTP_PUT, "/v2/sims/{iccid}", ACCESS_PARTNER, "sims", WORK_WRITE, BODY_JSON, sim_put_parse,  sim_put_work,  sim_put_reply},
+
+    // ---- partners: a SIM's notifications ----
+    {HTTP_GET,    "/v2/sims/{iccid}/preferences",                      ACCESS_PARTNER, "preferences", WORK_READ,  BODY_NONE, NULL,                    preferences_get_work,   preferences_reply},
+    {HTTP_PUT,    "/v2/sims/{iccid}/preferences/notifications/{type}", ACCESS_PARTNER, "preferences", WORK_WRITE, BODY_JSON, preference_put_parse,    preference_put_work,    preferences_reply},
+    {HTTP_POST,   "/v2/sims/{iccid}/preferences/notifications/{type}", ACCESS_PARTNER, "preferences", WORK_WRITE, BODY_JSON, preference_put_parse,    preference_put_work,    preferences_reply},
+    {HTTP_DELETE, "/v2/sims/{iccid}/preferences/notifications/{type}", ACCESS_PARTNER, "preferences", WORK_WRITE, BODY_NONE, preference_delete_parse, preference_delete_work, preference_delete_reply},
+
+    // ---- partners: subscriptions ----
+    {HTTP_GET,  "/v2/subscriptions",               ACCESS_PARTNER, "subscriptions", WORK_READ,  BODY_NONE, subscription_list_parse, subscription_list_work,     subscription_list_reply},
+    {HTTP_GET,  "/v2/subscriptions/{id}",          ACCESS_PARTNER, "subscriptions", WORK_READ,  BODY_NONE, NULL,                    subscription_get_work,      subscription_reply},
+    {HTTP_POST, "/v2/subscriptions/{id}/activate", ACCESS_PARTNER, "subscriptions", WORK_WRITE, BODY_NONE, NULL,                    subscription_activate_work, subscription_reply},
+    {HTTP_POST, "/v2/subscriptions/{id}/expire",   ACCESS_PARTNER, "subscriptions", WORK_WRITE, BODY_NONE, NULL,                    subscription_expire_work,   subscription_reply},
+
+    // ---- for everybody: QR images ----
+    {HTTP_GET, "/connect/qrcode/v1/esim/{lpa}", ACCESS_PUBLIC, "qrcode", WORK_NONE, BODY_NONE, qr_parse, NULL, qr_reply},
+    {HTTP_GET, "/qrcode/v1/esim/{lpa}",         ACCESS_PUBLIC, "qrcode", WORK_NONE, BODY_NONE, qr_parse, NULL, qr_reply},
 };
 // clang-format on
 const size_t api_routes_count = ARRAY_LEN(api_routes);

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * render.h - how each resource is shown as JSON: one function per resource, used by every answer and event that shows it.
+ *
+ * Each writes one object under `key` (NULL at the top or in an array), with its _metadata.links. They need nothing of a call but the public
+ * addresses, so that what is not an answer (an event, a webhook) can show the same. A link that is longer than a link may be fails the
+ * buffer.
+ */
+#ifndef API_RENDER_H
+#define API_RENDER_H
+
+#include "api/api.h"
+#include "base/json.h"
+#include "core/order.h"
+#include "core/product.h"
+#include "core/sim.h"
+#include "core/subscription.h"
+#include "store/store_sim.h"
+
+struct links {
+    const char *base_url; // as in api_options
+    const char *qr_url;
+};
+static inline struct links links_of(const struct api *a) {
+    const struct api_options *o = api_settings(a);
+    return (struct links){o->base_url, o->qr_host_path};
+}
+
+void render_order(struct jw *w, const char *key, struct links l, const struct order *o);
+void render_order_created(struct jw *w, const char *key, struct links l, const struct order *o); // the 202: both spellings of the link
+void render_product(struct jw *w, const char *key, struct links l, const struct product *p);
+void render_sim(struct jw *w, const char *key, struct links l, const struct sim *s);
+void render_subscription(struct jw *w, const char *key, struct links l, const struct subscription *s);
+
+// Names of notification types, in the order of the enum, NULL-terminated.
+extern const char *const notification_words[];
+void render_preferences(struct jw *w, const char *key, struct links l, iccid_t iccid, const struct sim_notification *list, size_t n);
+
+#endif
