@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * sim.c - SIMs. The import reads the file once, a record at a time, and sends it in pieces that the server keeps apart until all of them
+ * have been judged; so memory is one piece, and nothing is in stock before everything is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/csv.h"
+#include "topup/print.h"
+#include "topup/table.h"
+
+#define PATH_MAX_BYTES 65536
+#define PIECE_ROWS 5000
+#define PIECE_BYTES (1u << 20)
+#define FAULTS_PAGE "1000"
+#define JUDGE_SECONDS 3600
+
+static const struct list_column columns[] = {
+    {"ICCID", "iccid", CELL_KEEP},     {"TYPE", "sim_type", CELL_TEXT},
+    {"PARTNER", "partner", CELL_TEXT}, {"SERVICE", "service", CELL_TEXT},
+    {"STATUS", "status", CELL_TEXT},   {"IMSI", "imsi", CELL_TEXT},
+    {"MSISDN", "msisdn", CELL_TEXT},   {"ACTIVATED", "activated_date", CELL_TEXT},
+};
+static const struct list_column own_columns[] = {{"ICCID", "iccid", CELL_KEEP},
+                                                 {"TYPE", "sim_type", CELL_TEXT},
+                                                 {"STATUS", "status", CELL_TEXT},
+                                                 {"CHANGED", "last_modified", CELL_TEXT}};
+static const struct list_column subscription_columns[] = {{"ID", "id", CELL_KEEP},
+                                                          {"NAME", "name", CELL_TEXT},
+                                                          {"STATUS", "status", CELL_TEXT},
+                                                          {"LEFT", "current_balance", CELL_BYTES},
+                                                          {"OF", "initial_balance", CELL_BYTES},
+                                                          {"EXPIRES", "expiry_date", CELL_TEXT}};
+
+static enum ending list(struct session *s) {
+    struct buf path;
+    buf_init(&path, PATH_MAX_BYTES);
+    buf_add_text(&path, "/admin/v1/sims");
+    query_add(&path, "partner", session_option(s, OPT_PARTNER));
+    query_add(&path, "sim_type", session_option(s, OPT_TYPE));
+    query_add(&path, "service", session_option(s, OPT_SERVICE));
+    enum ending how = print_list(s, SIDE_OPERATOR, &path, true, columns, ARRAY_LEN(columns));
+    buf_release(&path);
+    return how;
+}
+
+static enum ending own_list(struct session *s) {
+    struct buf path;
+    buf_init(&path, PATH_MAX_BYTES);
+    buf_add_text(&path, "/v2/sims");
+    enum ending how = print_list(s, SIDE_PARTNER, &path, false, own_columns, ARRAY_LEN(own_columns));
+    buf_release(&path);
+    return how;
+}
+
+// The SIM, and what runs on it.
+static enum ending show(struct session *s) {
+    enum client_side side = session_side(s);
+    const char *base = side == SIDE_OPERATOR ? "/admin/v1" : "/v2";
+    struct buf iccid;
+    buf_init(&iccid, PATH_MAX_BYTES);
+    path_segment(&iccid, s->operand[0]);
+    enum ending how = session_show(s, side, "GET", STR_NONE, "%s/sims/%s", base, iccid.p ? iccid.p : "");
+    if (how == END_OK && !session_has(s, OPT_JSON)) {
+        json_t *answer = NULL;
+        how = session_call(s, side, "GET", STR_NONE, &answer, "%s/subscriptions?iccid=%s&page_size=20", base, iccid.p);
+        if (how == END_OK)
+            print_rows("Subscriptions:", json_object_get(answer, "data"), subscription_columns, ARRAY_LEN(subscription_columns));
+        json_decref(answer);
+    }
+    buf_release(&iccid);
+    return how;
+}
+
+// ---- assign ----
+
+static enum ending assign_range(struct session *s) {
+    char from[32];
+    int64_t assigned = 0, unchanged = 0;
+    enum ending how = END_OK;
+    snprintf(from, sizeof from, "%s", session_option(s, OPT_FROM));
+    // The server takes a long range in steps and says where the next one begins.
+    while (how == END_OK && from[0]) {
+        struct buf body;
+        json_t *answer = NULL;
+        buf_init(&body, PATH_MAX_BYTES);
+        struct jw w = jw_on(&body);
+        jw_object(&w, NULL);
+        jw_text(&w, "partner", session_option(s, OPT_PARTNER));
+        jw_text(&w, "from", from);
+        jw_text(&w, "to", session_option(s, OPT_TO));
+        jw_end_object(&w);
+        how = session_call(s, SIDE_OPERATOR, "POST", buf_str(&body), &answer, "/admin/v1/sims/assign");
+        assigned += member_i64(answer, "assigned");
+        unchanged += member_i64(answer, "unchanged");
+        snprintf(from, sizeof from, "%s", member_str(answer, "next"));
+        json_decref(answer);
+        buf_release(&body);
+    }
+    if (session_has(s, OPT_JSON))
+        printf("{\"assigned\":%" PRId64 ",\"unchanged\":%" PRId64 "}\n", assigned, unchanged);
+    else if (how == END_OK || assigned > 0)
+        printf("%" PRId64 " SIMs assigned, %" PRId64 " were this partner's already.\n", assigned, unchanged);
+    return how;
+}
+
+static enum ending assign(struct session *s) {
+    bool from = session_has(s, OPT_FROM), to = session_has(s, OPT_TO);
+    if (!session_has(s, OPT_PARTNER))
+        return complain(END_USAGE, "--partner: missing: to whom?");
+    if (from != to || from == (s->operands > 0))
+        return complain(END_USAGE, "give either ICCIDs, or a range with both --from and --to");
+    if (from)
+        return assign_range(s);
+    struct buf body;
+    json_t *answer = NULL;
+    buf_init(&body, 16u << 20);
+    struct jw w = jw_on(&body);
+    jw_object(&w, NULL);
+    jw_text(&w, "partner", session_option(s, OPT_PARTNER));
+    jw_array(&w, "iccids");
+    for (int i = 0; i < s->operands; i++)
+        jw_text(&w, NULL, s->operand[i]);
+    jw_end_array(&w);
+    jw_end_object(&w);
+    enum ending how = session_call(s, SIDE_OPERATOR, "POST", buf_str(&body), &answer, "/admin/v1/sims/assign");
+    if (how == END_OK && session_has(s, OPT_JSON))
+        printf(STR_FMT "\n", STR_ARG(session_answer(s)));
+    else if (how == END_OK)
+        printf("%" PRId64 " SIMs assigned, %" PRId64 " were this partner's already.\n", member_i64(answer, "assigned"),
+               member_i64(answer, "unchanged"));
+    json_decref(answer);
+    buf_release(&body);
+    return how;
+}
+
+// ---- import ----
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int sig) {
+    (void)sig;
+    interrupted = 1;
+}
+
+struct import {
+    struct session *s;
+    int fd;
+    int64_t size; // of the file; 0 when it is a pipe
+    struct csv csv;
+    struct buf header; // "line,iccid,..."
+    struct buf piece;  // header and rows not yet sent
+    int64_t piece_rows, rows;
+    int64_t id; // on the server
+    FILE *bad;  // where bad lines are told
+    struct mono begun, told;
+    bool terminal, untidy; // the progress line is on the screen
+};
+
+static long read_file(void *ctx, char *to, size_t size) {
+    struct import *im = ctx;
+    ssize_t n;
+    do
+        n = read(im->fd, to, size);
+    while (n < 0 && errno == EINTR && !interrupted);
+    return n;
+}
+
+static void tell_progress(struct import *im, bool last) {
+    struct mono now = clock_mono(&clock_system);
+    int64_t since = mono_ms_between(im->told, now), elapsed = mono_ms_between(im->begun, now);
+    if (!last && since < (im->terminal ? 200 : 5000))
+        return;
+    im->told = now;
+    char percent[32] = "";
+    if (im->size > 0)
+        snprintf(percent, sizeof percent, ", %d %%", (int)(im->csv.bytes * 100 / im->size));
+    int64_t rate = elapsed > 0 ? im->rows * 1000 / elapsed : 0;
+    fprintf(stderr, "%s%" PRId64 " rows, %" PRId64 " rows/s%s%s", im->terminal ? "\r" : "", im->rows, rate, percent,
+            im->terminal ? "\033[K" : "\n");
+    im->untidy = im->terminal;
+}
+
+// Ends the progress line, so that other lines stand alone.
+static void tidy(struct import *im) {
+    if (im->untidy)
+        fputc('\n', stderr);
+    im->untidy = false;
+}
+
+static enum ending send_piece(struct import *im) {
+    if (im->piece_rows == 0)
+        return END_OK;
+    struct err err = {0};
+    char path[128];
+    snprintf(path, sizeof path, "/admin/v1/sim-imports/%" PRId64 "/rows", im->id);
+    enum err_kind kind = im->piece.failed ? err_set(&err, ERR_INVALID, "a piece of the file is too large")
+                                          : client_call(im->s->client, SIDE_OPERATOR, "POST", path, "text/csv", buf_str(&im->piece), &err);
+    buf_clear(&im->piece);
+    buf_add_str(&im->piece, buf_str(&im->header));
+    im->piece_rows = 0;
+    if (kind == ERR_NONE)
+        return END_OK;
+    tidy(im);
+    return complain_err(kind == ERR_UNAVAILABLE || kind == ERR_RATE ? END_UNREACHABLE : END_REFUSED, &err);
+}
+
+static void add_header(struct import *im) {
+    buf_add_text(&im->header, "line,fault");
+    for (size_t i = 0; i < im->csv.n; i++)
+        csv_put(&im->header, im->csv.field[i], false);
+    buf_add_char(&im->header, '\n');
+    buf_add_str(&im->piece, buf_str(&im->header));
+}
+
+// A record as it goes out: its line, what is wrong with it when the reader found something, its fields.
+static void add_row(struct import *im, const char *fault) {
+    buf_add_i64(&im->piece, im->csv.line);
+    csv_put(&im->piece, str_of(fault ? fault : ""), false);
+    for (size_t i = 0; i < im->csv.n; i++)
+        csv_put(&im->piece, im->csv.field[i], false);
+    buf_add_char(&im->piece, '\n');
+    im->piece_rows++;
+    im->rows++;
+}
+
+static enum ending send_rows(struct import *im) {
+    enum csv_row row = csv_next(&im->csv);
+    if (row == CSV_END)
+        return complain(END_BAD_ROWS, "%s: is empty", im->s->operand[0]);
+    if (row != CSV_ROW)
+        return complain(END_BAD_ROWS, "line %" PRId64 ": %s", im->csv.line, im->csv.reason);
+    size_t fields = im->csv.n;
+    add_header(im);
+    enum ending how = END_OK;
+    while (how == END_OK && !interrupted && (row = csv_next(&im->csv)) != CSV_END) {
+        if (row == CSV_BROKEN) {
+            tidy(im);
+            return complain(END_BAD_ROWS, "line %" PRId64 ": %s", im->csv.line, im->csv.reason);
+        }
+        const char *fault = row == CSV_BAD ? im->csv.reason : im->csv.n > fields ? "the line has more fields than the header" : NULL;
+        if (fault)
+            im->csv.n = 0;
+        add_row(im, fault);
+        if (im->piece_rows == PIECE_ROWS || im->piece.n > PIECE_BYTES - CSV_RECORD_MAX) {
+            how = send_piece(im);
+            tell_progress(im, false);
+        }
+    }
+    if (how == END_OK && !interrupted)
+        how = send_piece(im);
+    tell_progress(im, true);
+    tidy(im);
+    return interrupted ? END_INTERRUPTED : how;
+}
+
+// Prints every bad line, a page of them at a time.
+static enum ending tell_faults(struct import *im) {
+    int64_t after = 0;
+    for (;;) {
+        json_t *answer = NULL;
+        enum ending how = session_call(im->s, SIDE_OPERATOR, "GET", STR_NONE, &answer,
+                                       "/admin/v1/sim-imports/%" PRId64 "/faults?limit=" FAULTS_PAGE "&after_line=%" PRId64, im->id, after);
+        if (how != END_OK)
+            return how;
+        const json_t *data = json_object_get(answer, "data");
+        size_t n = json_array_size(data);
+        for (size_t i = 0; i < n; i++) {
+            const json_t *fault = json_array_get(data, i);
+            after = member_i64(fault, "line");
+            fprintf(im->bad, "line %" PRId64 ": %s\n", after, member_str(fault, "reason"));
+        }
+        json_decref(answer);
+        if (n == 0)
+            return fflush(im->bad) == 0 ? END_OK : complain(END_LOCAL, "bad lines cannot be written: %s", strerror(errno));
+    }
+}
+
+static enum ending finish(struct import *im) {
+    struct session *s = im->s;
+    bool keep_good = session_has(s, OPT_KEEP_GOOD);
+    json_t *verdict = NULL, *applied = NULL;
+    client_patience(s->client, JUDGE_SECONDS); // a million rows are judged, and applied, in one piece
+    enum ending how = session_call(s, SIDE_OPERATOR, "POST", STR_NONE, &verdict, "/admin/v1/sim-imports/%" PRId64 "/judge", im->id);
+    if (how != END_OK)
+        return how;
+    int64_t bad = member_i64(verdict, "bad"), fresh = member_i64(verdict, "new"), same = member_i64(verdict, "same"), inserted = 0;
+    if (member_i64(verdict, "staged") != im->rows)
+        how = complain(END_REFUSED, "the server has %" PRId64 " of %" PRId64 " rows: nothing was imported", member_i64(verdict, "staged"),
+                       im->rows);
+    if (how == END_OK && bad > 0)
+        how = tell_faults(im);
+    if (how == END_OK && (bad == 0 || keep_good)) {
+        how = session_call(s, SIDE_OPERATOR, "POST", keep_good ? STR("{\"keep_good\":true}") : STR("{\"keep_good\":false}"), &applied,
+                           "/admin/v1/sim-imports/%" PRId64 "/apply", im->id);
+        inserted = member_i64(applied, "inserted");
+        if (how == END_OK)
+            im->id = 0; // the server has put it away
+    }
+    if (how == END_OK && session_has(s, OPT_JSON))
+        printf("{\"rows\":%" PRId64 ",\"inserted\":%" PRId64 ",\"same\":%" PRId64 ",\"bad\":%" PRId64 "}\n", im->rows, inserted, same, bad);
+    else if (how == END_OK && bad > 0 && !keep_good)
+        printf("%" PRId64 " of %" PRId64 " rows are bad: nothing was imported (--keep-good takes the %" PRId64 " others).\n", bad, im->rows,
+               fresh + same);
+    else if (how == END_OK && inserted == 0)
+        printf("%" PRId64 " rows, %" PRId64 " bad: all that are good are in stock already, nothing was changed.\n", im->rows, bad);
+    else if (how == END_OK)
+        printf("%" PRId64 " SIMs imported; %" PRId64 " were there already, %" PRId64 " rows are bad.\n", inserted, same, bad);
+    json_decref(verdict);
+    json_decref(applied);
+    return how == END_OK && bad > 0 ? END_BAD_ROWS : how;
+}
+
+static enum ending begin(struct import *im) {
+    struct buf body;
+    json_t *answer = NULL;
+    const char *name = strrchr(im->s->operand[0], '/');
+    buf_init(&body, PATH_MAX_BYTES);
+    struct jw w = jw_on(&body);
+    jw_object(&w, NULL);
+    jw_text(&w, "source", name && name[1] ? name + 1 : im->s->operand[0]);
+    jw_end_object(&w);
+    enum ending how = session_call(im->s, SIDE_OPERATOR, "POST", buf_str(&body), &answer, "/admin/v1/sim-imports");
+    im->id = member_i64(answer, "id");
+    json_decref(answer);
+    buf_release(&body);
+    return how;
+}
+
+static enum ending run_import(struct import *im) {
+    enum ending how = begin(im);
+    if (how == END_OK)
+        how = send_rows(im);
+    if (how == END_OK)
+        how = finish(im);
+    if (im->id > 0) { // not applied: what was staged is put away, whatever went wrong before
+        interrupted = 0;
+        client_patience(im->s->client, 0);
+        enum ending dropped = session_call(im->s, SIDE_OPERATOR, "DELETE", STR_NONE, NULL, "/admin/v1/sim-imports/%" PRId64, im->id);
+        if (how == END_OK)
+            how = dropped;
+    }
+    return how;
+}
+
+static enum ending import(struct session *s) {
+    const char *path = s->operand[0], *bad = session_option(s, OPT_BAD);
+    struct import im = {.s = s, .bad = stderr, .terminal = terminal_width(stderr) > 0};
+    im.begun = im.told = clock_mono(&clock_system);
+    im.fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
+    struct stat st;
+    if (im.fd < 0 || fstat(im.fd, &st) != 0 || S_ISDIR(st.st_mode)) {
+        int why = im.fd < 0 ? errno : EISDIR;
+        if (im.fd >= 0)
+            close(im.fd);
+        return complain(END_LOCAL, "%s: %s", path, strerror(why));
+    }
+    im.size = S_ISREG(st.st_mode) ? st.st_size : 0;
+    if (bad && !(im.bad = fopen(bad, "we"))) {
+        int why = errno;
+        close(im.fd);
+        return complain(END_LOCAL, "%s: %s", bad, strerror(why));
+    }
+    buf_init(&im.header, PIECE_BYTES);
+    buf_init(&im.piece, 2 * PIECE_BYTES + 2 * CSV_RECORD_MAX);
+    csv_init(&im.csv, read_file, &im);
+    struct sigaction stop = {.sa_handler = on_interrupt}, before;
+    sigaction(SIGINT, &stop, &before);
+    enum ending how = run_import(&im);
+    sigaction(SIGINT, &before, NULL);
+    csv_release(&im.csv);
+    buf_release(&im.header);
+    buf_release(&im.piece);
+    close(im.fd);
+    if (bad && fclose(im.bad) != 0 && how == END_OK)
+        how = complain(END_LOCAL, "%s: %s", bad, strerror(errno));
+    if (how == END_INTERRUPTED)
+        complain(how, "interrupted: nothing was imported");
+    return how;
+}
+
+static const struct argp_option import_options[] = {
+    {"keep-good", OPT_KEEP_GOOD, NULL, 0, "Import the good lines although others are bad", 0},
+    {"bad", OPT_BAD, "FILE", 0, "Write the bad lines' numbers and reasons to FILE instead of standard error", 0},
+    {0}};
+static const struct argp_option list_options[] = {
+    {"partner", OPT_PARTNER, "CLIENT_ID", 0, "Only this partner's; - for the general stock", 0},
+    {"type", OPT_TYPE, "ESIM|PSIM", 0, "Only this type", 0},
+    {"service", OPT_SERVICE, "STOCK|ACTIVATING|ACTIVE", 0, "Only those in this state", 0},
+    {"limit", OPT_LIMIT, "N", 0, "At most N rows; default 50", 0},
+    {"all", OPT_ALL, NULL, 0, "Every row", 0},
+    {0}};
+static const struct argp_option show_options[] = {
+    {"as", OPT_AS, "operator|partner", 0, "Whose API to use; default: the operator's when there is an operator's token", 0}, {0}};
+static const struct argp_option assign_options[] = {{"partner", OPT_PARTNER, "CLIENT_ID", 0, "To this partner", 0},
+                                                    {"from", OPT_FROM, "ICCID", 0, "Every SIM from this one on", 0},
+                                                    {"to", OPT_TO, "ICCID", 0, "up to and with this one", 0},
+                                                    {0}};
+static const struct argp_option own_options[] = {
+    {"limit", OPT_LIMIT, "N", 0, "At most N rows; default 50", 0}, {"all", OPT_ALL, NULL, 0, "Every row", 0}, {0}};
+
+const struct command sim_commands[] = {
+    {"sim", "import", "FILE", 1, 1, import_options, "Put SIMs into stock from a CSV file",
+     "The file has a header row. Columns: iccid and sim_type (ESIM, PSIM) are required; partner (a client id), imsi, msisdn, eid, "
+     "matching_id and "
+     "smdp (both required for an eSIM), activated (yes: a pSIM that is in service already). All lines or none, unless --keep-good; every "
+     "bad line is told with its number and reason. The same file twice changes nothing. Files of any size are taken; FILE may be - for "
+     "standard input. Interrupted (Ctrl-C), it imports nothing.",
+     "  topup sim import stock.csv\n"
+     "  zcat stock.csv.gz | topup sim import - --bad bad.txt --keep-good\n",
+     import},
+    {"sim", "list", NULL, 0, 0, list_options, "List SIMs in order of ICCID", NULL,
+     "  topup sim list --partner acme --type PSIM --service STOCK\n"
+     "  topup sim list --partner -      # eSIM profiles that no partner owns yet\n",
+     list},
+    {"sim", "show", "ICCID", 1, 1, show_options, "Show a SIM and what runs on it", NULL, "  topup sim show 8944472600000510740\n", show},
+    {"sim", "assign", "[ICCID...]", 0, 100000, assign_options, "Give SIMs to a partner",
+     "SIMs that are in service stay with their partner. Either all of the ICCIDs are assigned or none; a long range is taken in steps.",
+     "  topup sim assign --partner acme 8944472600000510740 8944472600000510757\n"
+     "  topup sim assign --partner acme --from 8944472600000600004 \\\n"
+     "      --to 8944472600000699996\n",
+     assign},
+    {"sims", NULL, NULL, 0, 0, own_options, "List your activated SIMs (partner)", NULL, "  topup sims\n", own_list},
+    {0}};
