@@ -22,8 +22,12 @@ static int rank(enum err_kind kind) {
     case ERR_NONE:
         return 0;
     case ERR_MALFORMED:
-        return 3;
+        return 5;
     case ERR_INVALID:
+        return 4;
+    case ERR_DENIED:
+        return 3;
+    case ERR_CONFLICT:
         return 2;
     default:
         return 1;

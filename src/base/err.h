@@ -56,8 +56,9 @@ void err_clear(struct err *err);
 // Replaces whatever was there. Returns `kind`, so a function may end with `return err_set(...)`.
 enum err_kind err_set(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-// Adds one message. MALFORMED outranks INVALID outranks the rest: a body with a date that does not parse and a missing field is malformed.
-// Returns the kind that now stands.
+// Adds one message. MALFORMED outranks INVALID outranks DENIED outranks CONFLICT outranks the rest: a body with a date that does not parse
+// and a missing field is malformed, and what is wrong with the body comes before what the world has against it. Among the rest the first
+// stands. Returns the kind that now stands.
 enum err_kind err_add(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 // The i-th message, or NULL beyond the last. err_first never returns NULL ("unknown error" when empty).

@@ -186,14 +186,11 @@ enum err_kind order_rules(const struct order *o, const struct partner *partner, 
     return err->kind;
 }
 
-// The last instant that RFC 3339 can write.
-#define DATE_MAX ((struct wall){INT64_C(253402300799999)})
-
 static void world_dates(const struct order *o, const struct product *product, struct wall now, struct err *err) {
     bool waits = wall_set(o->activation) && !date_is_now_or_past(o->activation, now);
     struct wall start = waits ? o->activation : now;
-    struct wall end = product ? product_end(product, start) : DATE_MAX;
-    if (end.ms > DATE_MAX.ms)
+    struct wall end = product ? product_end(product, start) : DATE_LAST;
+    if (product && end.ms >= DATE_LAST.ms) // where date arithmetic ends
         err_add(err, ERR_INVALID, "product.activation_date: lies too far ahead");
     if (!wall_set(o->expiration))
         return;
