@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the integration tests: a real daemon on a free port of 127.0.0.1, its demo data in a temporary folder, ended by pid."""
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+import requests
+
+import contract
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
+START_SECONDS = 60  # generous: sanitizers on a busy machine
+REALM_PATH = "/auth/realms/tru-staff"
+
+PRODUCT = "kn8etk9XBX0gG7pFP5KErXvWVNN4jOERTMVMNEkX-Ak="
+ESIM_PRODUCT = "wp-_bXkuC26SFDSRMHyiAQK7LJ6MtiWyr3zLfwB7FM="
+PSIM = "8944472600000510740"
+
+
+def read_env(path):
+    return dict(line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
+
+
+def wait_for(condition, seconds=30, what="the condition"):
+    """Polls until condition() is true and returns its value; fails the test when the time is over."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            pytest.fail(f"{what} did not come true within {seconds} s")
+        time.sleep(0.01)
+
+
+class Demo:
+    """One running `topupd demo`."""
+
+    def __init__(self, data, options=()):
+        self.data = pathlib.Path(data)
+        self.options = list(options)
+        self.process = None
+        self.start()
+
+    def start(self):
+        env_file = self.data / "demo.env"
+        old = env_file.stat().st_mtime_ns if env_file.exists() else None
+        self.data.mkdir(exist_ok=True)
+        self.log = open(self.data / "log", "ab")
+        self.process = subprocess.Popen(
+            [BUILD / "topupd", "demo", "--listen", "127.0.0.1:0", "--data", self.data, *self.options],
+            stdout=self.log, stderr=self.log, start_new_session=True)
+
+        def ready():
+            if self.process.poll() is not None:
+                pytest.fail("topupd ended at start:\n" + self.log_text()[-4000:])
+            return env_file.exists() and env_file.stat().st_mtime_ns != old
+
+        wait_for(ready, START_SECONDS, "demo.env")
+        self.env = read_env(env_file)
+        self.url = self.env["BASE_URL"]
+
+    def log_text(self):
+        return (self.data / "log").read_text(errors="replace")
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.log.close()
+
+    def stop(self, seconds=20):
+        """Ends it gracefully and returns its exit code."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self.kill()
+                raise
+        self.log.close()
+        return self.process.returncode
+
+    def token(self, client_id=None, secret=None):
+        answer = requests.post(
+            self.env["TOPUP_SERVER"] + REALM_PATH + "/protocol/openid-connect/token",
+            data={"grant_type": "client_credentials", "client_id": client_id or self.env["CLIENT_ID"],
+                  "client_secret": secret or self.env["CLIENT_SECRET"]}, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["access_token"]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """A demo shared by the tests of one file, with the rate limit out of the way."""
+    server = Demo(tmp_path_factory.mktemp("demo"), ["-o", "rate_per_minute=0"])
+    yield server
+    assert server.stop() == 0, "topupd did not stop cleanly:\n" + server.log_text()[-4000:]
+
+
+@pytest.fixture
+def new_demo(tmp_path):
+    """Makes demos with options of their own; all are ended after the test."""
+    made = []
+
+    def make(*options, data=None):
+        server = Demo(data or tmp_path / f"demo{len(made)}", options)
+        made.append(server)
+        return server
+
+    yield make
+    for server in made:
+        if server.process.poll() is None:
+            server.stop()
+
+
+class Api:
+    """A partner's client: requests with a token, on one connection."""
+
+    def __init__(self, server, token=None):
+        self.server = server
+        self.session = requests.Session()
+        self.session.hooks["response"].append(contract.check)
+        self.session.headers["Authorization"] = "Bearer " + (token or server.token())
+
+    def call(self, method, path, **kwargs):
+        url = path if path.startswith("http") else self.server.url + path
+        return self.session.request(method, url, timeout=60, **kwargs)
+
+    def get(self, path, **kwargs):
+        return self.call("GET", path, **kwargs)
+
+    def post(self, path, body=None, **kwargs):
+        return self.call("POST", path, json=body, **kwargs)
+
+    def put(self, path, body=None, **kwargs):
+        return self.call("PUT", path, json=body, **kwargs)
+
+    def delete(self, path, **kwargs):
+        return self.call("DELETE", path, **kwargs)
+
+    def order(self, **kwargs):
+        """Places an order and returns it once it has ended."""
+        answer = self.post("/v2/orders", kwargs.pop("body", None) or order_body(**kwargs))
+        assert answer.status_code == 202, answer.text
+        return self.ended(answer.json()["id"])
+
+    def ended(self, order_id, seconds=30):
+        def look():
+            order = self.get(f"/v2/orders/{order_id}").json()
+            return order if order["status"] in ("COMPLETED", "FAILED") else None
+
+        return wait_for(look, seconds, f"the end of order {order_id}")
+
+
+def order_body(operation="TOPUP", sim_type="PSIM", product=PRODUCT, iccid=PSIM, **product_fields):
+    """The documentation's body, with what a test wants to be different."""
+    body = {"operation_type": operation, "sim_type": sim_type, "country": "GB",
+            "product": {"id": product, **product_fields}, "subscriber": {}}
+    if iccid:
+        body["subscriber"]["sim"] = {"iccid": iccid}
+    if operation == "ACTIVATION":
+        body["subscriber"]["email"] = "subscriber@example.com"
+    return body
+
+
+@pytest.fixture
+def api(demo):
+    return Api(demo)
+
+
+@pytest.fixture
+def operator(demo):
+    return Api(demo, demo.env["TOPUP_ADMIN_TOKEN"])
