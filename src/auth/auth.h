@@ -2,10 +2,15 @@
 /*
  * auth.h - who is calling: partners' tokens (JWT), operators' tokens, key set, rate limits.
  *
- * struct auth holds the signing keys, a cache of verified tokens and the rate buckets; any thread may call. Keys are made on first start,
- * kept in the store, and looked at again after NEWS_KEYS. Access tokens are JWTs of RFC 9068 (typ at+jwt), signed ES256, claims iss, sub,
- * aud, client_id, exp, iat, jti, scope, and pid (the partner's number). Refresh tokens are signed too, typ rt+jwt, never accepted as access
- * tokens. `alg` is never taken from a token: each key has its one algorithm.
+ * struct auth holds the signing keys, a cache of verified tokens and of partners' rows, and the rate windows; any thread may call. Keys are
+ * made on first start, kept in the store, and looked at again after NEWS_KEYS, every few seconds, and when a token names a key that is not
+ * known (another node may have made it). Access tokens are JWTs of RFC 9068 (typ at+jwt), signed ES256, claims iss, sub, aud, client_id,
+ * exp, iat, jti, scope, and pid (the partner's number). Refresh tokens (typ rt+jwt, HS256) are for our own eyes and never accepted as
+ * access tokens. `alg` is never taken from a token: each key has its one algorithm. Nothing is stored per token: none can be taken back
+ * singly; a partner that is disabled is refused within a second whatever it holds.
+ *
+ * Where a function takes a `tx`, auth_partner and auth_operator also take NULL: then they begin a reader themselves, and only when what
+ * they know is not enough. Whoever holds a reader already must give it.
  */
 #ifndef AUTH_AUTH_H
 #define AUTH_AUTH_H
@@ -37,7 +42,8 @@ struct auth_options {
 };
 NODISCARD enum err_kind auth_open(struct store *store, const struct auth_options *o, struct auth **out,
                                   struct err *err); // makes the first key when there is none
-void auth_close(struct auth *a);
+void auth_close(struct auth *a);                    // NULL is fine
+const char *auth_issuer(const struct auth *a);
 
 // ---- the token endpoint (RFC 6749) ----
 struct token_pair {
@@ -45,10 +51,16 @@ struct token_pair {
     int access_seconds, refresh_seconds;
     struct str scope;
 };
+// scope = 1*NQCHAR *( SP 1*NQCHAR ) of RFC 6749 section 3.3, at most AUTH_SCOPE_MAX bytes.
+#define AUTH_SCOPE_MAX 512
+#define AUTH_SCOPE_DEFAULT "connect-api"
+bool auth_scope_valid(struct str scope);
 // ERR_UNAUTHORISED: unknown client, wrong secret, disabled (one and the same message, the same time taken). `client` and `secret` as sent.
+// `scope` is granted as asked (a valid one, or STR_NONE for the default).
 NODISCARD enum err_kind auth_issue(struct auth *a, struct tx *tx, struct str client, struct str secret, struct str scope,
                                    struct arena *arena, struct token_pair *out, struct err *err);
-// ERR_INVALID: the refresh token is not good or not this client's (RFC: invalid_grant).
+// ERR_INVALID: the refresh token is not good or not this client's (RFC: invalid_grant). ERR_DENIED: `scope` asks for more than it was
+// granted (invalid_scope). STR_NONE: as before.
 NODISCARD enum err_kind auth_refresh(struct auth *a, struct tx *tx, struct str client, struct str secret, struct str refresh,
                                      struct str scope, struct arena *arena, struct token_pair *out, struct err *err);
 
@@ -64,12 +76,12 @@ void auth_key_set_json(struct auth *a, struct buf *out);
 // A fresh key signs from now on; older ones stay in the set until the tokens signed with them have expired. For use inside a job.
 NODISCARD enum err_kind auth_rotate_key(struct auth *a, struct tx *tx, struct str *kid, struct arena *arena, struct err *err);
 
-// ---- rate limits (connect-v2 section 3): a token bucket per partner and bucket name ----
+// ---- rate limits (connect-v2 section 3): windows of a minute per partner and bucket name (static text), see rate.h ----
 struct rate_state {
-    int64_t limit, remaining;
-    struct wall reset; // when the bucket is full again
+    int64_t limit, remaining; // limit 0: there is none, and nothing else here means anything but `allowed`
+    struct wall reset;        // when the window ends and all calls are free again
     bool allowed;
-    int64_t retry_after_s;
+    int64_t retry_after_s; // when not allowed: at least 1
 };
 void auth_rate(struct auth *a, const struct partner *p, const char *bucket, struct rate_state *out);
 
