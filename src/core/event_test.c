@@ -1,0 +1,436 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/rng.h"
+#include "core/event.h"
+
+static struct rng rng;
+static struct rng_seeded rng_state;
+static struct arena arena;
+
+static int setup(void **state) {
+    (void)state;
+    const char *env = getenv("SEED");
+    uint64_t seed = env ? strtoull(env, NULL, 0) : rng_u64(&rng_system);
+    printf("SEED=%llu\n", (unsigned long long)seed);
+    rng = rng_seeded_init(&rng_state, seed);
+    arena_init(&arena, 1 << 20);
+    return 0;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    arena_release(&arena);
+    return 0;
+}
+
+// ---- random resources ----
+
+static bool flip(void) {
+    return rng_below(&rng, 2);
+}
+
+// All magnitudes, the borders among them.
+static int64_t random_positive(int64_t max) {
+    if (rng_below(&rng, 16) == 0)
+        return flip() ? max : 0;
+    uint64_t v = rng_u64(&rng) >> rng_below(&rng, 64);
+    return (int64_t)(v % ((uint64_t)max + 1));
+}
+
+static struct wall random_wall(void) {
+    if (rng_below(&rng, 4) == 0)
+        return WALL_NONE;
+    int64_t ms = random_positive(INT64_MAX);
+    return (struct wall){flip() ? ms : -ms};
+}
+
+static struct str random_str(size_t max) {
+    if (rng_below(&rng, 3) == 0)
+        return STR_NONE;
+    size_t n = (size_t)rng_below(&rng, max + 1);
+    char *p = arena_alloc(&arena, n + 1);
+    assert_non_null(p);
+    rng_fill(&rng, p, n); // any bytes, NUL among them
+    return (struct str){p, n};
+}
+
+static void random_text(char *out, size_t max) {
+    size_t n = (size_t)rng_below(&rng, max + 1);
+    for (size_t i = 0; i < n; i++)
+        out[i] = (char)('A' + rng_below(&rng, 26));
+    out[n] = '\0';
+}
+
+static struct money random_money(void) {
+    struct money m = {random_positive(MONEY_MINOR_MAX), ""};
+    random_text(m.currency, 3);
+    return m;
+}
+
+static iccid_t random_iccid(void) {
+    return rng_below(&rng, 4) ? random_positive(ICCID_PACKED_MAX) : ICCID_NONE;
+}
+
+static struct uuid random_uuid(void) {
+    struct uuid id;
+    rng_fill(&rng, id.b, sizeof(id.b));
+    return id;
+}
+
+static struct order random_order(void) {
+    struct order o = {
+        .id = random_uuid(),
+        .partner_id = random_positive(PARTNER_ID_MAX),
+        .state = (enum order_state)rng_below(&rng, 4),
+        .operation = (enum operation)rng_below(&rng, 2),
+        .sim_type = (enum sim_type)rng_below(&rng, 3),
+        .product_id = random_positive(INT64_MAX),
+        .sold = random_money(),
+        .activation = random_wall(),
+        .expiration = random_wall(),
+        .iccid = random_iccid(),
+        .matching_id = random_str(40),
+        .smdp = random_str(64),
+        .correlation_id = random_str(CORRELATION_MAX),
+        .reference = random_str(REFERENCE_MAX),
+        .failure = random_str(2000),
+        .created = random_wall(),
+        .finished = random_wall(),
+    };
+    random_text(o.country, 2);
+    random_text(o.product_public_id, LONG_ID_TEXT - 1);
+    return o;
+}
+
+static struct subscription random_subscription(void) {
+    struct subscription s = {
+        .id = random_uuid(),
+        .partner_id = random_positive(PARTNER_ID_MAX),
+        .iccid = random_iccid(),
+        .product_id = random_positive(INT64_MAX),
+        .name = random_str(200),
+        .state = (enum subscription_state)rng_below(&rng, 5),
+        .end = (enum subscription_end)rng_below(&rng, 4),
+        .created = random_wall(),
+        .activation = random_wall(),
+        .expiry = random_wall(),
+        .next_at = random_wall(),
+        .duration = random_positive(PLAN_DURATION_MAX),
+        .duration_unit = (enum duration_unit)rng_below(&rng, 2),
+        .first_usage = flip(),
+        .wanted_expiry = random_wall(),
+        .initial_bytes = random_positive(INT64_MAX),
+        .balance_as_of = random_wall(),
+        .sold = random_money(),
+    };
+    s.spent_bytes = random_positive(s.initial_bytes == INT64_MAX ? INT64_MAX - 1 : s.initial_bytes);
+    random_text(s.product_public_id, LONG_ID_TEXT - 1);
+    return s;
+}
+
+static struct sim random_sim(void) {
+    return (struct sim){
+        .iccid = random_iccid(),
+        .partner_id = random_positive(PARTNER_ID_MAX),
+        .type = (enum sim_type)rng_below(&rng, 3),
+        .service = (enum sim_service)rng_below(&rng, 3),
+        .esim = (enum esim_status)rng_below(&rng, 5),
+        .imsi = random_str(15),
+        .msisdn = random_str(15),
+        .eid = random_str(32),
+        .matching_id = random_str(40),
+        .smdp = random_str(64),
+        .activated = random_wall(),
+        .modified = random_wall(),
+    };
+}
+
+// ---- comparing ----
+
+static void same_str(struct str a, struct str b) {
+    assert_int_equal(str_present(a), str_present(b));
+    assert_true(str_eq(a, b));
+}
+
+static void same_wall(struct wall a, struct wall b) {
+    assert_true(a.ms == b.ms);
+}
+
+static void same_money(struct money a, struct money b) {
+    assert_true(a.minor == b.minor);
+    assert_string_equal(a.currency, b.currency);
+}
+
+static void same_order(const struct order *a, const struct order *b) {
+    assert_true(uuid_eq(a->id, b->id));
+    assert_true(a->partner_id == b->partner_id);
+    assert_int_equal(a->state, b->state);
+    assert_int_equal(a->operation, b->operation);
+    assert_int_equal(a->sim_type, b->sim_type);
+    assert_string_equal(a->country, b->country);
+    assert_true(a->product_id == b->product_id);
+    assert_string_equal(a->product_public_id, b->product_public_id);
+    same_money(a->sold, b->sold);
+    same_wall(a->activation, b->activation);
+    same_wall(a->expiration, b->expiration);
+    assert_true(a->iccid == b->iccid);
+    same_str(a->matching_id, b->matching_id);
+    same_str(a->smdp, b->smdp);
+    same_str(a->correlation_id, b->correlation_id);
+    same_str(a->reference, b->reference);
+    same_str(a->failure, b->failure);
+    same_wall(a->created, b->created);
+    same_wall(a->finished, b->finished);
+}
+
+static void same_subscription(const struct subscription *a, const struct subscription *b) {
+    assert_true(uuid_eq(a->id, b->id));
+    assert_true(a->partner_id == b->partner_id);
+    assert_true(a->iccid == b->iccid);
+    assert_true(a->product_id == b->product_id);
+    assert_string_equal(a->product_public_id, b->product_public_id);
+    same_str(a->name, b->name);
+    assert_int_equal(a->state, b->state);
+    assert_int_equal(a->end, b->end);
+    same_wall(a->created, b->created);
+    same_wall(a->activation, b->activation);
+    same_wall(a->expiry, b->expiry);
+    same_wall(a->next_at, b->next_at);
+    assert_int_equal(a->duration, b->duration);
+    assert_int_equal(a->duration_unit, b->duration_unit);
+    assert_int_equal(a->first_usage, b->first_usage);
+    same_wall(a->wanted_expiry, b->wanted_expiry);
+    assert_true(a->initial_bytes == b->initial_bytes && a->spent_bytes == b->spent_bytes);
+    same_wall(a->balance_as_of, b->balance_as_of);
+    same_money(a->sold, b->sold);
+}
+
+static void same_sim(const struct sim *a, const struct sim *b) {
+    assert_true(a->iccid == b->iccid && a->partner_id == b->partner_id);
+    assert_int_equal(a->type, b->type);
+    assert_int_equal(a->service, b->service);
+    assert_int_equal(a->esim, b->esim);
+    same_str(a->imsi, b->imsi);
+    same_str(a->msisdn, b->msisdn);
+    same_str(a->eid, b->eid);
+    same_str(a->matching_id, b->matching_id);
+    same_str(a->smdp, b->smdp);
+    same_wall(a->activated, b->activated);
+    same_wall(a->modified, b->modified);
+}
+
+// ---- tests ----
+
+static void event_payload_comes_back_as_it_was(void **state) {
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, EVENT_PAYLOAD_MAX);
+    for (int i = 0; i < 20000; i++) {
+        struct err err = {0};
+        arena_reset(&arena);
+
+        struct order o = random_order(), o2;
+        buf_clear(&buf);
+        event_pack_order(&buf, &o);
+        assert_false(buf.failed);
+        assert_int_equal(event_unpack_order(buf_str(&buf), &arena, &o2, &err), ERR_NONE);
+        same_order(&o, &o2);
+
+        struct subscription s = random_subscription(), s2;
+        int threshold = (int)rng_below(&rng, 101), threshold2;
+        buf_clear(&buf);
+        event_pack_subscription(&buf, &s, threshold);
+        assert_false(buf.failed);
+        assert_int_equal(event_unpack_subscription(buf_str(&buf), &arena, &s2, &threshold2, &err), ERR_NONE);
+        same_subscription(&s, &s2);
+        assert_int_equal(threshold, threshold2);
+
+        struct sim m = random_sim(), m2;
+        enum esim_status before = (enum esim_status)rng_below(&rng, 5), before2;
+        buf_clear(&buf);
+        event_pack_sim(&buf, &m, before);
+        assert_false(buf.failed);
+        assert_int_equal(event_unpack_sim(buf_str(&buf), &arena, &m2, &before2, &err), ERR_NONE);
+        same_sim(&m, &m2);
+        assert_int_equal(before, before2);
+    }
+    buf_release(&buf);
+}
+
+static void event_payload_holds_no_personal_data(void **state) {
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, EVENT_PAYLOAD_MAX);
+    struct order o = {.country = "GB", .iccid = ICCID_NONE, .subscriber = {.email = STR("jo@example.com"), .first_name = STR("Josephine")}};
+    struct subscription s = {.email = STR("jo@example.com")};
+    event_pack_order(&buf, &o);
+    event_pack_subscription(&buf, &s, 0);
+    assert_null(memmem(buf.p, buf.n, "example", 7));
+    assert_null(memmem(buf.p, buf.n, "Josephine", 9));
+    buf_release(&buf);
+}
+
+static void event_payload_cut_or_grown_is_corrupt(void **state) {
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, EVENT_PAYLOAD_MAX);
+    for (int i = 0; i < 200; i++) {
+        arena_reset(&arena);
+        struct order o = random_order(), out = {.partner_id = -5};
+        buf_clear(&buf);
+        event_pack_order(&buf, &o);
+        for (size_t n = 0; n < buf.n; n++) {
+            struct err err = {0};
+            assert_int_equal(event_unpack_order((struct str){buf.p, n}, &arena, &out, &err), ERR_CORRUPT);
+            assert_int_equal(out.partner_id, -5); // untouched
+        }
+        struct err err = {0};
+        buf_add_char(&buf, 0);
+        assert_int_equal(event_unpack_order(buf_str(&buf), &arena, &out, &err), ERR_CORRUPT);
+    }
+    buf_release(&buf);
+}
+
+static void event_payload_of_another_kind_or_version_is_corrupt(void **state) {
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, EVENT_PAYLOAD_MAX);
+    arena_reset(&arena);
+    struct sim m = random_sim();
+    event_pack_sim(&buf, &m, ESIM_NONE);
+    struct err err = {0};
+    struct order o;
+    struct subscription s;
+    struct sim m2;
+    int threshold;
+    enum esim_status before;
+    assert_int_equal(event_unpack_order(buf_str(&buf), &arena, &o, &err), ERR_CORRUPT);
+    assert_int_equal(event_unpack_subscription(buf_str(&buf), &arena, &s, &threshold, &err), ERR_CORRUPT);
+    assert_int_equal(event_unpack_sim(buf_str(&buf), &arena, &m2, &before, &err), ERR_NONE);
+    buf.p[0]++;
+    assert_int_equal(event_unpack_sim(buf_str(&buf), &arena, &m2, &before, &err), ERR_CORRUPT);
+    assert_int_equal(event_unpack_sim(STR_NONE, &arena, &m2, &before, &err), ERR_CORRUPT);
+    assert_int_equal(event_unpack_sim(STR(""), &arena, &m2, &before, &err), ERR_CORRUPT);
+    buf_release(&buf);
+}
+
+// What is taken from spoilt bytes packs to those very bytes: nothing out of range gets in, and there is one form of each thing.
+static void event_payload_spoilt_is_corrupt_or_well_formed(void **state) {
+    (void)state;
+    struct buf buf, again;
+    buf_init(&buf, EVENT_PAYLOAD_MAX);
+    buf_init(&again, EVENT_PAYLOAD_MAX);
+    int taken = 0;
+    for (int i = 0; i < 50000; i++) {
+        arena_reset(&arena);
+        struct err err = {0};
+        struct subscription s = random_subscription(), out;
+        int threshold;
+        buf_clear(&buf);
+        event_pack_subscription(&buf, &s, 80);
+        for (uint64_t n = 1 + rng_below(&rng, 3); n > 0; n--)
+            buf.p[2 + rng_below(&rng, buf.n - 2)] ^= (char)(1 << rng_below(&rng, 8));
+        if (event_unpack_subscription(buf_str(&buf), &arena, &out, &threshold, &err) != ERR_NONE)
+            continue;
+        taken++;
+        buf_clear(&again);
+        event_pack_subscription(&again, &out, threshold);
+        assert_true(str_eq(buf_str(&again), buf_str(&buf)));
+        assert_true(out.spent_bytes >= 0 && out.spent_bytes <= out.initial_bytes);
+    }
+    assert_true(taken > 100); // flipped bits of dates, names and ids
+    buf_release(&buf);
+    buf_release(&again);
+}
+
+static void event_payload_for_which_there_is_no_room_fails(void **state) {
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, EVENT_PAYLOAD_MAX);
+    arena_reset(&arena);
+    struct order o = {.country = "GB", .failure = STR("a reason that takes more memory than there is in an arena of 16 bytes")};
+    event_pack_order(&buf, &o);
+    struct arena small;
+    arena_init(&small, 16);
+    struct err err = {0};
+    struct order out;
+    assert_int_equal(event_unpack_order(buf_str(&buf), &small, &out, &err), ERR_INTERNAL);
+    arena_release(&small);
+    struct buf tiny;
+    buf_init(&tiny, 20);
+    event_pack_order(&tiny, &o);
+    assert_true(tiny.failed);
+    buf_release(&tiny);
+    buf_release(&buf);
+}
+
+static void event_payload_of_a_usual_order_is_small(void **state) {
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, EVENT_PAYLOAD_MAX);
+    struct order o = {.id = random_uuid(),
+                      .partner_id = 3,
+                      .state = ORDER_COMPLETED,
+                      .operation = OP_TOPUP,
+                      .sim_type = SIM_PSIM,
+                      .country = "GB",
+                      .product_id = 7,
+                      .product_public_id = "kn8etk9XBX0gG7pFP5KErXvWVNN4jOERTMVMNEkX-Ak=",
+                      .sold = {2000, "EUR"},
+                      .activation = {INT64_C(1577836800000)},
+                      .expiration = WALL_NONE,
+                      .iccid = INT64_C(894447260000051074),
+                      .correlation_id = STR("unique-id-from-requester-123"),
+                      .created = {INT64_C(1773144000000)},
+                      .finished = {INT64_C(1773144000000)}};
+    event_pack_order(&buf, &o);
+    assert_in_range(buf.n, 100, 160);
+    buf_release(&buf);
+}
+
+static void event_types_have_names_and_keep_their_numbers(void **state) {
+    (void)state;
+    static const struct {
+        int type;
+        const char *name;
+    } known[] = {
+        {1, "order.accepted"},        {2, "order.fulfilling"},        {3, "order.completed"},         {4, "order.failed"},
+        {10, "subscription.pending"}, {11, "subscription.activated"}, {12, "subscription.threshold"}, {13, "subscription.depleted"},
+        {14, "subscription.expired"}, {20, "sim.activated"},          {21, "sim.download_progress"},  {22, "sim.status_changed"},
+        {23, "sim.eid_changed"},
+    };
+    size_t found = 0;
+    for (int t = -1; t < 256; t++) {
+        const char *name = event_type_name((enum event_type)t);
+        if (!name)
+            continue;
+        assert_true(found < ARRAY_LEN(known));
+        assert_int_equal(t, known[found].type);
+        assert_string_equal(name, known[found].name);
+        found++;
+    }
+    assert_int_equal(found, ARRAY_LEN(known));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(event_payload_comes_back_as_it_was),
+        cmocka_unit_test(event_payload_holds_no_personal_data),
+        cmocka_unit_test(event_payload_cut_or_grown_is_corrupt),
+        cmocka_unit_test(event_payload_of_another_kind_or_version_is_corrupt),
+        cmocka_unit_test(event_payload_spoilt_is_corrupt_or_well_formed),
+        cmocka_unit_test(event_payload_for_which_there_is_no_room_fails),
+        cmocka_unit_test(event_payload_of_a_usual_order_is_small),
+        cmocka_unit_test(event_types_have_names_and_keep_their_numbers),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
