@@ -31,7 +31,8 @@ static int64_t days_of(int64_t year, int month, int day) {
 
 struct civil civil_of(struct wall t) {
     int64_t days = floor_div(t.ms, DAY_MS);
-    int ms_of_day = (int)(t.ms - days * DAY_MS);
+    int ms_of_day = (int)(t.ms % DAY_MS);
+    ms_of_day += ms_of_day < 0 ? (int)DAY_MS : 0;
     int64_t z = days + 719468;
     int64_t era = floor_div(z, DAYS_400_YEARS);
     int64_t day_of_era = z - era * DAYS_400_YEARS;

@@ -59,7 +59,7 @@ static void append_message(struct err *err, char *text, size_t n) {
 }
 
 // The message is built aside: its arguments may lie in err->text (wrapping an error in a sentence).
-static size_t build(char *out, size_t size, const char *fmt, va_list ap) {
+static size_t PRINTF_LIKE(3, 0) build(char *out, size_t size, const char *fmt, va_list ap) {
     int n = vsnprintf(out, size, fmt, ap);
     if (n < 0) {
         out[0] = '\0';

@@ -137,14 +137,10 @@ void long_id_format(struct uuid key, char out[LONG_ID_TEXT]) {
     base64url_encode(both, sizeof(both), true, out);
 }
 
-static bool decode_long_id(struct str text, uint8_t out[32]) {
-    size_t n;
-    return text.n == LONG_ID_TEXT - 1 && base64url_decode(text, out, 32, &n) && n == 32;
-}
-
 bool long_id_parse(struct str text, struct uuid *out) {
     uint8_t both[32];
-    if (!decode_long_id(text, both)) {
+    size_t n;
+    if (text.n != LONG_ID_TEXT - 1 || !base64url_decode(text, both, sizeof(both), &n) || n != sizeof(both)) {
         return false;
     }
     uint8_t sum[32];
@@ -154,11 +150,6 @@ bool long_id_parse(struct str text, struct uuid *out) {
     }
     memcpy(out->b, both, 16);
     return true;
-}
-
-bool long_id_well_formed(struct str text) {
-    uint8_t both[32];
-    return decode_long_id(text, both);
 }
 
 // ---- base64url ----
@@ -203,6 +194,18 @@ static int digit_value(char c) {
         return c - '0' + 52;
     }
     return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+bool long_id_well_formed(struct str text) {
+    if ((text.n != LONG_ID_TEXT - 1 && text.n != LONG_ID_TEXT - 2) || text.p[text.n - 1] != '=') {
+        return false;
+    }
+    for (size_t i = 0; i < text.n - 1; i++) {
+        if (digit_value(text.p[i]) < 0) {
+            return false;
+        }
+    }
+    return true;
 }
 
 bool base64url_decode(struct str in, uint8_t *out, size_t size, size_t *n) {

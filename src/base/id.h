@@ -44,7 +44,9 @@ bool uuid_parse(struct str text, struct uuid *out); // 8-4-4-4-12, either case
 
 void long_id_format(struct uuid key, char out[LONG_ID_TEXT]);
 bool long_id_parse(struct str text, struct uuid *out); // false unless the checksum holds
-bool long_id_well_formed(struct str text);             // 44 characters that decode to 32 bytes (product ids are the operator's)
+// 43 or 44 characters of URL-safe base64, the last one '='. Product ids are the operator's, and one of those that the API's documentation
+// prints has 43, which no decoder takes: so the form is all that is asked.
+bool long_id_well_formed(struct str text);
 
 // URL-safe base64. encode returns the length written (out has room for 4 * ((n + 2) / 3) + 1, NUL added); decode returns false on a
 // stray character or when it does not fit; it takes padded and unpadded text.

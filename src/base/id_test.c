@@ -148,7 +148,10 @@ static void product_ids_are_well_formed_without_the_check(void **state UNUSED) {
     struct uuid id;
     assert_true(long_id_well_formed(documented));
     assert_false(long_id_parse(documented, &id));
-    assert_true(long_id_well_formed(STR("wp-_bXkuC26SFDSRMHyiAQK7LJ6MtiWyr3zLfwB7FM=")) == false); // 43 characters
+    assert_true(long_id_well_formed(STR("wp-_bXkuC26SFDSRMHyiAQK7LJ6MtiWyr3zLfwB7FM="))); // documented, too, with 43 characters
+    assert_false(long_id_parse(STR("wp-_bXkuC26SFDSRMHyiAQK7LJ6MtiWyr3zLfwB7FM="), &id));
+    assert_false(long_id_well_formed(STR("p-_bXkuC26SFDSRMHyiAQK7LJ6MtiWyr3zLfwB7FM=")));
+    assert_false(long_id_well_formed(STR("wp-_bXkuC26SFDSRMHyiAQK7LJ6MtiWyr3zLfwB7FM==")));
     assert_false(long_id_well_formed(STR("kn8etk9XBX0gG7pFP5KErXvWVNN4jOERTMVMNEkX-Ak")));
     assert_false(long_id_well_formed(STR("kn8etk9XBX0gG7pFP5KErXvWVNN4jOERTMVMNEkX+Ak=")));
     assert_false(long_id_well_formed(STR("kn8etk9XBX0gG7pFP5KErXvWVNN4jOERTMVMNEkX-Akx")));
