@@ -78,10 +78,6 @@ int64_t task_backoff_ms(int attempts, uint64_t random);
 // START whose lease has run out becomes a PROBE. False: too many attempts; it is PARKED instead.
 NODISCARD bool task_claim(struct task *t, int64_t owner, struct wall now, struct wall lease_until);
 
-// A node takes the task, READY or CLAIMED with its lease run out, to call the peer: CLAIMED, one attempt more, `started` at the first. A
-// START whose lease has run out becomes a PROBE. False: too many attempts; it is PARKED instead.
-NODISCARD bool task_claim(struct task *t, int64_t owner, struct wall now, struct wall lease_until);
-
 // What becomes of a task when its call has come back. Pure: changes state, verb, due_at, outcome, lease, settled (attempts are counted by
 // task_claim). `now` is real time.
 // DONE -> DONE; REFUSED -> REFUSED; UNAVAILABLE -> READY with the same verb, later; UNSURE -> READY with PROBE, later; NOT_DONE -> READY

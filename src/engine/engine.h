@@ -34,15 +34,22 @@ struct engine_options {
 };
 NODISCARD enum err_kind engine_open(const struct engine_options *o, struct engine **out, struct err *err);
 // Which peer serves a kind of task; before the first step. The engine closes it.
+// A kind without one is served by the built-in network. Peers have different names; an inline peer's `now` runs on the store's writer.
 void engine_set_peer(struct engine *e, enum task_kind kind, struct peer *p);
+// Leaves calls on their way to themselves: what they were for is probed after the next start.
 void engine_close(struct engine *e);
 
-// One turn. *wake: the real time at which it wants the next one (WALL_NONE: only when woken).
+// One turn, on the caller's thread; with a store that has no thread of its own all of it happens here. *wake: the real time at which it
+// wants the next one (WALL_NONE: only when woken). An error is the store's trouble: it goes on when called again at *wake.
 NODISCARD enum err_kind engine_step(struct engine *e, struct wall *wake, struct err *err);
 
 // The production loop: runs steps on its own thread until engine_stop, which lets running calls come back for at most `drain_ms`.
 NODISCARD enum err_kind engine_run(struct engine *e, struct err *err);
 void engine_stop(struct engine *e, int drain_ms);
 void engine_wake(struct engine *e); // from any thread
+// For whoever opens both: store_on_commit(store, ENGINE_NEWS, engine_news, engine). The engine must then live until the store is closed:
+// engine_stop, store_close, engine_close.
+#define ENGINE_NEWS (NEWS_TASKS | NEWS_TIMERS)
+void engine_news(void *engine, unsigned news);
 
 #endif
