@@ -7,6 +7,7 @@
 #include "api/qr.h"
 #include "api/sims.h"
 #include "api/subscriptions.h"
+#include "api/token.h"
 
 // clang-format off
 const struct route api_routes[] = {
@@ -17,6 +18,11 @@ const struct route api_routes[] = {
     {HTTP_GET, "/healthz",      ACCESS_PUBLIC, "health", WORK_NONE,  BODY_NONE, NULL, NULL,               healthz_reply},
     {HTTP_GET, "/readyz",       ACCESS_PUBLIC, "health", WORK_WRITE, BODY_NONE, readyz_parse, readyz_work, readyz_reply},
     {HTTP_GET, "/metrics",      ACCESS_PUBLIC, "health", WORK_READ,  BODY_NONE, NULL, metrics_work,       metrics_reply},
+
+    // ---- for everybody: tokens ----
+    {HTTP_POST, "/auth/realms/{realm}/protocol/openid-connect/token",     ACCESS_PUBLIC, "token", WORK_READ, BODY_RAW,  token_parse, token_work, token_reply},
+    {HTTP_GET,  "/auth/realms/{realm}/protocol/openid-connect/certs",     ACCESS_PUBLIC, "token", WORK_NONE, BODY_NONE, realm_parse, NULL,       token_keys_reply},
+    {HTTP_GET,  "/auth/realms/{realm}/.well-known/openid-configuration", ACCESS_PUBLIC, "token", WORK_NONE, BODY_NONE, realm_parse, NULL,       token_discovery_reply},
 
     // ---- partners: orders ----
     {HTTP_POST, "/v2/orders",      ACCESS_PARTNER, "orders", WORK_WRITE, BODY_JSON, order_create_parse, order_create_work, order_create_reply, true},
