@@ -43,6 +43,27 @@ const char *event_type_name(enum event_type t) {
     return NULL;
 }
 
+enum event_type event_of_order(enum order_state s) {
+    static const enum event_type types[] = {
+        [ORDER_ACCEPTED] = EVENT_ORDER_ACCEPTED,
+        [ORDER_FULFILLING] = EVENT_ORDER_FULFILLING,
+        [ORDER_COMPLETED] = EVENT_ORDER_COMPLETED,
+        [ORDER_FAILED] = EVENT_ORDER_FAILED,
+    };
+    CHECK((size_t)s < ARRAY_LEN(types));
+    return types[s];
+}
+
+enum event_type event_of_subscription(enum subscription_state s) {
+    static const enum event_type types[] = {
+        [SUB_PENDING] = EVENT_SUBSCRIPTION_PENDING,  [SUB_PENDING_USAGE] = EVENT_SUBSCRIPTION_PENDING,
+        [SUB_ACTIVE] = EVENT_SUBSCRIPTION_ACTIVATED, [SUB_DEPLETED] = EVENT_SUBSCRIPTION_DEPLETED,
+        [SUB_EXPIRED] = EVENT_SUBSCRIPTION_EXPIRED,
+    };
+    CHECK((size_t)s < ARRAY_LEN(types));
+    return types[s];
+}
+
 // ---- writing ----
 
 static void put_u64(struct buf *out, uint64_t v) {
@@ -110,9 +131,7 @@ static uint64_t get_u64(struct reader *r) {
     for (unsigned shift = 0;; shift += 7) {
         uint8_t b = get_byte(r);
         // Beyond 64 bits, or longer than it need be: not written by us.
-        if (shift == 63 ? b > 1 : false)
-            r->bad = true;
-        if (b == 0 && shift > 0)
+        if ((shift == 63 && b > 1) || (shift > 0 && b == 0))
             r->bad = true;
         if (r->bad)
             return 0;
@@ -208,7 +227,8 @@ static struct money get_money(struct reader *r) {
 }
 
 static struct reader reader_on(struct str payload, struct arena *a, char kind) {
-    struct reader r = {(const uint8_t *)payload.p, (const uint8_t *)payload.p + payload.n, a, !str_present(payload)};
+    const uint8_t *p = (const uint8_t *)(payload.n > 0 ? payload.p : "");
+    struct reader r = {.p = p, .end = p + payload.n, .arena = a};
     if (get_byte(&r) != VERSION)
         r.bad = true;
     if (get_byte(&r) != (uint8_t)kind)

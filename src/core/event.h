@@ -35,6 +35,9 @@ enum event_type { // stored as a number: never renumber, append only
     EVENT_SIM_EID_CHANGED = 23,
 };
 const char *event_type_name(enum event_type t); // "order.accepted"; NULL when unknown
+// What is told when an order, or a subscription, has come into this state. (PENDING_USAGE is pending to the outside.)
+enum event_type event_of_order(enum order_state s);
+enum event_type event_of_subscription(enum subscription_state s);
 
 struct event {
     int64_t partner_id;

@@ -421,6 +421,17 @@ static void event_types_have_names_and_keep_their_numbers(void **state) {
     assert_int_equal(found, ARRAY_LEN(known));
 }
 
+static void event_of_a_state_is_named_after_it(void **state) {
+    (void)state;
+    static const char *const orders[] = {"order.accepted", "order.fulfilling", "order.completed", "order.failed"};
+    static const char *const subscriptions[] = {"subscription.pending", "subscription.pending", "subscription.activated",
+                                                "subscription.depleted", "subscription.expired"};
+    for (int s = ORDER_ACCEPTED; s <= ORDER_FAILED; s++)
+        assert_string_equal(event_type_name(event_of_order(s)), orders[s]);
+    for (int s = SUB_PENDING; s <= SUB_EXPIRED; s++)
+        assert_string_equal(event_type_name(event_of_subscription(s)), subscriptions[s]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(event_payload_comes_back_as_it_was),
@@ -431,6 +442,7 @@ int main(void) {
         cmocka_unit_test(event_payload_for_which_there_is_no_room_fails),
         cmocka_unit_test(event_payload_of_a_usual_order_is_small),
         cmocka_unit_test(event_types_have_names_and_keep_their_numbers),
+        cmocka_unit_test(event_of_a_state_is_named_after_it),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
