@@ -1,0 +1,773 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The server against raw sockets: what a well-meaning client gets, and a hostile one.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/log.h"
+#include "http/http.h"
+
+// ---- a handler ----
+
+#define LATER_MAX 256
+
+struct fixture {
+    struct http_server *server;
+    int port;
+    struct clock_manual time;
+    struct clock clock;
+    _Atomic int handled, ended, unsent;
+    // exchanges that wait, and a thread that resumes them (unless it holds them)
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    struct http_exchange *later[LATER_MAX];
+    size_t n_later;
+    bool hold, ending;
+    pthread_t resumer;
+};
+
+static void say_text(struct http_exchange *x, int status, const char *text) {
+    x->status = status;
+    http_set_header(x, "Content-Type", STR("text/plain"));
+    buf_add_text(&x->reply, text);
+}
+
+static enum http_answer on_handle(void *ctx, struct http_exchange *x) {
+    struct fixture *f = ctx;
+    atomic_fetch_add(&f->handled, 1);
+    if (str_is(x->path, "/later")) {
+        pthread_mutex_lock(&f->lock);
+        assert_true(f->n_later < LATER_MAX);
+        f->later[f->n_later++] = x;
+        pthread_cond_broadcast(&f->more);
+        pthread_mutex_unlock(&f->lock);
+        return HTTP_LATER;
+    }
+    if (str_is(x->path, "/at-once")) {
+        http_resume(x);
+        return HTTP_LATER;
+    }
+    if (str_is(x->path, "/big")) {
+        x->status = 200;
+        for (int i = 0; i < 100000; i++)
+            buf_add_text(&x->reply, "0123456789");
+        return HTTP_REPLY;
+    }
+    bool bad = false;
+    struct str q = http_query(x, "q", &bad);
+    say_text(x, 200, "");
+    buf_printf(&x->reply, "%s " STR_FMT " q=" STR_FMT "%s body=" STR_FMT, http_method_name(x->method), STR_ARG(x->path), STR_ARG(q),
+               bad ? "(bad)" : "", STR_ARG(x->body));
+    http_set_header(x, "X-Echo", http_header(x, "x-ping"));
+    return HTTP_REPLY;
+}
+
+static void on_resume(void *ctx, struct http_exchange *x) {
+    (void)ctx;
+    say_text(x, 202, "resumed");
+}
+
+static void on_refuse(void *ctx, struct http_exchange *x, enum err_kind why, const char *message) {
+    (void)ctx;
+    say_text(x, x->status ? x->status : why == ERR_TOO_LARGE ? 413 : 503, "ours: ");
+    buf_add_text(&x->reply, message);
+}
+
+static void on_end(void *ctx, struct http_exchange *x, bool sent) {
+    struct fixture *f = ctx;
+    (void)x;
+    atomic_fetch_add(&f->ended, 1);
+    if (!sent)
+        atomic_fetch_add(&f->unsent, 1);
+}
+
+static void *resumer_main(void *arg) {
+    struct fixture *f = arg;
+    pthread_mutex_lock(&f->lock);
+    while (!f->ending) {
+        if (f->n_later && !f->hold) {
+            struct http_exchange *x = f->later[--f->n_later];
+            pthread_mutex_unlock(&f->lock);
+            http_resume(x);
+            pthread_mutex_lock(&f->lock);
+        } else {
+            pthread_cond_wait(&f->more, &f->lock);
+        }
+    }
+    pthread_mutex_unlock(&f->lock);
+    return NULL;
+}
+
+static struct fixture *begin(void (*adjust)(struct http_server_options *)) {
+    struct fixture *f = xcalloc(1, sizeof(*f));
+    struct err err = {0};
+    char bound[HTTP_ADDRESS_TEXT];
+    struct http_server_options o;
+    http_server_options_default(&o);
+    f->clock = clock_manual_init(&f->time, (struct wall){1700000000000});
+    o.clock = &f->clock;
+    o.handler = (struct http_handler){on_handle, on_resume, on_refuse, on_end, f};
+    if (adjust)
+        adjust(&o);
+    pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->more, NULL);
+    pthread_create(&f->resumer, NULL, resumer_main, f);
+    assert_int_equal(http_listen("127.0.0.1:0", &o.listen_fd, bound, &err), ERR_NONE);
+    f->port = atoi(strrchr(bound, ':') + 1);
+    assert_int_equal(http_server_start(&o, &f->server, &err), ERR_NONE);
+    return f;
+}
+
+static void resumer_end(struct fixture *f) {
+    pthread_mutex_lock(&f->lock);
+    f->ending = true;
+    pthread_cond_broadcast(&f->more);
+    pthread_mutex_unlock(&f->lock);
+    pthread_join(f->resumer, NULL);
+}
+
+static void end(struct fixture *f) {
+    http_server_stop(f->server, 2000);
+    resumer_end(f);
+    pthread_cond_destroy(&f->more);
+    pthread_mutex_destroy(&f->lock);
+    free(f);
+}
+
+// ---- a client ----
+
+static int dial(int port) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    struct timeval patience = {.tv_sec = 20};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    return fd;
+}
+
+// As much as the other side takes.
+static size_t push(int fd, const char *p, size_t n) {
+    size_t done = 0;
+    while (done < n) {
+        ssize_t m = send(fd, p + done, n - done, MSG_NOSIGNAL);
+        if (m <= 0)
+            break;
+        done += (size_t)m;
+    }
+    return done;
+}
+
+static void say(int fd, const char *text) {
+    assert_int_equal(push(fd, text, strlen(text)), strlen(text));
+}
+
+struct answer {
+    int status;
+    struct buf head, body;
+};
+
+static void answer_free(struct answer *a) {
+    buf_release(&a->head);
+    buf_release(&a->body);
+}
+
+// One answer, by its Content-Length, byte by byte so that a pipelined one after it stays in the socket. Status 0: the connection was closed
+// first.
+static struct answer hear(int fd, bool with_body) {
+    struct answer a = {0};
+    buf_init(&a.head, 65536);
+    buf_init(&a.body, 16 << 20);
+    char c;
+    while (!strstr(a.head.n ? a.head.p : "", "\r\n\r\n")) {
+        if (recv(fd, &c, 1, 0) != 1)
+            return a;
+        buf_add_char(&a.head, c);
+    }
+    a.status = atoi(a.head.p + strlen("HTTP/1.1 "));
+    const char *length = strcasestr(a.head.p, "content-length:");
+    size_t left = length && with_body ? (size_t)atol(length + 15) : 0;
+    while (left) {
+        char piece[65536];
+        ssize_t n = recv(fd, piece, left < sizeof(piece) ? left : sizeof(piece), 0);
+        assert_true(n > 0);
+        buf_add(&a.body, piece, (size_t)n);
+        left -= (size_t)n;
+    }
+    return a;
+}
+
+static void expect(int fd, int status, const char *body) {
+    struct answer a = hear(fd, true);
+    assert_int_equal(a.status, status);
+    assert_string_equal(a.body.n ? a.body.p : "", body);
+    answer_free(&a);
+}
+
+static bool closed(int fd) {
+    char c;
+    return recv(fd, &c, 1, 0) <= 0;
+}
+
+// ---- a well-meaning client ----
+
+static void keep_alive_serves_many_requests(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    for (int i = 0; i < 50; i++) {
+        say(fd, "POST /a?q=b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
+        expect(fd, 200, "POST /a q=b body=hello");
+    }
+    assert_int_equal(http_server_connections(f->server), 1);
+    close(fd);
+    end(f);
+}
+
+static void pipelined_requests_are_answered_in_order(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    say(fd, "GET /1 HTTP/1.1\r\nHost: x\r\n\r\n"
+            "GET /later HTTP/1.1\r\nHost: x\r\n\r\n"
+            "POST /3 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi"
+            "GET /4 HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "GET /1 q= body=");
+    expect(fd, 202, "resumed");
+    expect(fd, 200, "POST /3 q= body=hi");
+    expect(fd, 200, "GET /4 q= body=");
+    close(fd);
+    end(f);
+}
+
+static void head_has_the_length_and_no_body(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    say(fd, "HEAD /a HTTP/1.1\r\nHost: x\r\n\r\nGET /b HTTP/1.1\r\nHost: x\r\n\r\n");
+    struct answer a = hear(fd, false);
+    assert_int_equal(a.status, 200);
+    assert_non_null(strcasestr(a.head.p, "content-length: 16\r\n"));
+    answer_free(&a);
+    expect(fd, 200, "GET /b q= body=");
+    close(fd);
+    end(f);
+}
+
+static void paths_arrive_as_they_were_sent(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    say(fd, "GET /a%2e%2e%2Fb%00/../+c?q=%41+%26 HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "GET /a%2e%2e%2Fb%00/../+c q=A & body=");
+    say(fd, "GET /a?q=%4 HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "GET /a q=(bad) body=");
+    say(fd, "GET /a?q=%00 HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "GET /a q=(bad) body=");
+    say(fd, "GET http://x.example/a?q=1 HTTP/1.1\r\nHost: x.example\r\n\r\n");
+    expect(fd, 200, "GET /a q=1 body=");
+    say(fd, "BREW /pot HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "OTHER /pot q= body=");
+    close(fd);
+    end(f);
+}
+
+static void headers_are_found_in_any_case_and_cannot_be_split(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    say(fd, "GET / HTTP/1.1\r\nHost: x\r\nX-PING: a\tb\r\n\r\n");
+    struct answer a = hear(fd, true);
+    assert_non_null(strstr(a.head.p, "X-Echo: a b\r\n"));
+    answer_free(&a);
+    close(fd);
+    end(f);
+}
+
+static void chunked_bodies_are_put_together(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    say(fd, "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n");
+    expect(fd, 200, "POST /c q= body=abcdefg");
+    close(fd);
+    end(f);
+}
+
+static void a_big_reply_comes_whole(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    for (int i = 0; i < 3; i++) {
+        say(fd, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+        struct answer a = hear(fd, true);
+        assert_int_equal(a.body.n, 1000000);
+        answer_free(&a);
+    }
+    close(fd);
+    end(f);
+}
+
+// ---- later ----
+
+struct later_client {
+    pthread_t thread;
+    int port;
+    int good;
+};
+
+#define LATER_ROUNDS 200
+
+static void *later_main(void *arg) {
+    struct later_client *c = arg;
+    int fd = dial(c->port);
+    for (int i = 0; i < LATER_ROUNDS; i++) {
+        const char *path = i % 5 == 4 ? "/at-once" : "/later";
+        char text[128];
+        snprintf(text, sizeof(text), "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path);
+        push(fd, text, strlen(text));
+        struct answer a = hear(fd, true);
+        c->good += a.status == 202;
+        answer_free(&a);
+    }
+    close(fd);
+    return NULL;
+}
+
+static void later_is_resumed_from_another_thread(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    struct later_client clients[8] = {{0}};
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        clients[i].port = f->port;
+        pthread_create(&clients[i].thread, NULL, later_main, &clients[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++) {
+        pthread_join(clients[i].thread, NULL);
+        assert_int_equal(clients[i].good, LATER_ROUNDS);
+    }
+    http_server_stop(f->server, 2000);
+    f->server = NULL;
+    assert_int_equal(f->handled, f->ended);
+    assert_int_equal(f->unsent, 0);
+    end(f);
+}
+
+static void wait_for_later(struct fixture *f, size_t n) {
+    pthread_mutex_lock(&f->lock);
+    while (f->n_later < n)
+        pthread_cond_wait(&f->more, &f->lock);
+    pthread_mutex_unlock(&f->lock);
+}
+
+static void a_client_that_left_while_waiting_harms_nobody(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    f->hold = true;
+    int fd = dial(f->port);
+    say(fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_for_later(f, 1);
+    struct linger reset = {.l_onoff = 1};
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    close(fd);
+    http_resume(f->later[0]);
+    f->n_later = 0;
+    end(f);
+}
+
+static void *stop_main(void *arg) {
+    struct fixture *f = arg;
+    http_server_stop(f->server, 20000);
+    f->server = NULL;
+    return NULL;
+}
+
+static void a_stop_waits_for_what_is_in_work(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    f->hold = true;
+    int fd = dial(f->port);
+    say(fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_for_later(f, 1);
+    pthread_t stopping;
+    pthread_create(&stopping, NULL, stop_main, f);
+    // newcomers are refused while the old one is being worked on
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)f->port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    for (;;) {
+        int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int rc = connect(late, (struct sockaddr *)&at, sizeof(at));
+        close(late);
+        if (rc != 0)
+            break;
+    }
+    pthread_mutex_lock(&f->lock);
+    f->hold = false;
+    pthread_cond_broadcast(&f->more);
+    pthread_mutex_unlock(&f->lock);
+    struct answer a = hear(fd, true);
+    assert_int_equal(a.status, 202);
+    assert_non_null(strcasestr(a.head.p, "connection: close"));
+    answer_free(&a);
+    assert_true(closed(fd));
+    pthread_join(stopping, NULL);
+    close(fd);
+    end(f);
+}
+
+static void a_stop_that_cannot_wait_abandons_and_the_late_resume_ends_it(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    f->hold = true;
+    int fd[8];
+    for (int i = 0; i < 8; i++) {
+        fd[i] = dial(f->port);
+        say(fd[i], "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    wait_for_later(f, 8);
+    http_server_stop(f->server, 0);
+    f->server = NULL;
+    assert_int_equal(f->ended, 0);
+    for (int i = 0; i < 8; i++) {
+        assert_true(closed(fd[i]));
+        close(fd[i]);
+        http_resume(f->later[i]);
+    }
+    f->n_later = 0;
+    assert_int_equal(f->ended, 8);
+    assert_int_equal(f->unsent, 8);
+    end(f);
+}
+
+// ---- a hostile one ----
+
+static void a_body_of_10_mb_is_refused_before_it_is_read(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    // asks first, as clients with large bodies do
+    int fd = dial(f->port);
+    say(fd, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10485760\r\nExpect: 100-continue\r\n\r\n");
+    expect(fd, 413, "ours: the body is too large");
+    assert_true(closed(fd));
+    close(fd);
+    // or sends it all the same: it still sees the answer, not a reset
+    fd = dial(f->port);
+    say(fd, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 10485760\r\n\r\n");
+    size_t n = 10 << 20;
+    char *body = xcalloc(1, n);
+    assert_int_equal(push(fd, body, n), n);
+    expect(fd, 413, "ours: the body is too large");
+    free(body);
+    close(fd);
+    // a length beyond all numbers
+    fd = dial(f->port);
+    say(fd, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999999\r\n\r\n");
+    struct answer a = hear(fd, true);
+    assert_true(a.status == 413 || a.status == 400);
+    answer_free(&a);
+    close(fd);
+    assert_int_equal(f->handled, 0);
+    end(f);
+}
+
+static void a_chunked_body_is_bounded(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    say(fd, "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    char chunk[4096 + 16];
+    int head = snprintf(chunk, sizeof(chunk), "1000\r\n");
+    memset(chunk + head, 'x', 4096);
+    memcpy(chunk + head + 4096, "\r\n", 3);
+    for (int i = 0; i < 256; i++) // 1 MiB
+        assert_true(push(fd, chunk, (size_t)head + 4098) > 0);
+    say(fd, "0\r\n\r\n");
+    expect(fd, 413, "ours: the body is too large");
+    close(fd);
+    assert_int_equal(f->handled, 0);
+    end(f);
+}
+
+static void large_bodies(struct http_server_options *o) {
+    o->large_prefix = "/admin/v1/";
+    o->large_body_max = 200000;
+}
+
+static void large_bodies_are_taken_where_allowed(void **state) {
+    (void)state;
+    struct fixture *f = begin(large_bodies);
+    static char text[100000 + 256];
+    const char *paths[] = {"/admin/v1/x", "/other"};
+    for (int i = 0; i < 2; i++) {
+        int fd = dial(f->port);
+        int n = snprintf(text, sizeof(text), "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", paths[i]);
+        memset(text + n, 'x', 100000);
+        assert_true(push(fd, text, (size_t)n + 100000) > 0);
+        struct answer a = hear(fd, true);
+        assert_int_equal(a.status, i == 0 ? 200 : 413);
+        assert_true(i == 1 || a.body.n > 100000);
+        answer_free(&a);
+        close(fd);
+    }
+    end(f);
+}
+
+static void headers_are_bounded(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    static char text[110000];
+    const struct {
+        size_t size;
+        int status;
+        const char *body; // NULL: the library's own page
+    } cases[] = {{12000, 200, "GET / q= body="}, {20000, 431, "ours: the request line and headers are too large"}, {100000, 431, NULL}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        int fd = dial(f->port);
+        int n = snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: x\r\nX-Long: ");
+        memset(text + n, 'x', cases[i].size);
+        memcpy(text + (size_t)n + cases[i].size, "\r\n\r\n", 5);
+        push(fd, text, (size_t)n + cases[i].size + 4);
+        struct answer a = hear(fd, true);
+        assert_int_equal(a.status, cases[i].status);
+        if (cases[i].body)
+            assert_string_equal(a.body.p, cases[i].body);
+        if (cases[i].status != 200)
+            assert_true(closed(fd));
+        answer_free(&a);
+        close(fd);
+    }
+    // many small ones, and an endless request line
+    int fd = dial(f->port);
+    say(fd, "GET / HTTP/1.1\r\nHost: x\r\n");
+    for (int i = 0; i < 5000 && push(fd, "A: b\r\n", 6) == 6; i++)
+        ;
+    push(fd, "\r\n", 2);
+    struct answer a = hear(fd, true);
+    assert_int_equal(a.status, 431);
+    answer_free(&a);
+    close(fd);
+    fd = dial(f->port);
+    memset(text, 'x', sizeof(text));
+    memcpy(text, "GET /", 5);
+    push(fd, text, sizeof(text));
+    a = hear(fd, true);
+    assert_int_equal(a.status, 414);
+    answer_free(&a);
+    close(fd);
+    // and the server is well
+    fd = dial(f->port);
+    say(fd, "GET /ok HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "GET /ok q= body=");
+    close(fd);
+    end(f);
+}
+
+// Sends one byte a second on the server's clock until it is cut off, which is due at `due`. Returns the seconds it took.
+static int trickle(struct fixture *f, int fd, const char *text, int due) {
+    for (int s = 1; s < 1000; s++) {
+        if (send(fd, text + s % strlen(text), 1, MSG_NOSIGNAL) != 1)
+            return s;
+        clock_manual_advance(&f->time, 1000);
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        // real time for the janitor to look; short as long as nothing is due
+        if (poll(&p, 1, s >= due ? 1000 : 2) == 1)
+            return s;
+    }
+    return 1000;
+}
+
+static void a_client_of_one_byte_a_second_is_cut_off(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    const char *starts[] = {
+        "",                                                                // never even a request line
+        "GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ",                           // headers
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 60000\r\n\r\n",     // body
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" // body, and not even a chunk
+    };
+    for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
+        int fd = dial(f->port);
+        while (http_server_connections(f->server) != 1)
+            sched_yield();
+        say(fd, starts[i]);
+        int seconds = trickle(f, fd, i == 3 ? "0" : "abcdefghijklmnop", 30);
+        assert_in_range(seconds, 28, 40);
+        close(fd);
+        while (http_server_connections(f->server) != 0)
+            sched_yield();
+    }
+    assert_int_equal(f->handled, 0);
+    end(f);
+}
+
+static void a_second_request_may_not_dawdle_either(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    say(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "GET / q= body=");
+    assert_in_range(trickle(f, fd, "GET", 75 + 30), 29, 75 + 30 + 5);
+    close(fd);
+    end(f);
+}
+
+static void waiting_for_an_answer_is_not_dawdling(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    f->hold = true;
+    int fd = dial(f->port), slow = dial(f->port);
+    say(fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_for_later(f, 1);
+    say(slow, "GET");
+    clock_manual_advance(&f->time, 3600 * 1000);
+    assert_true(closed(slow)); // so the janitor has been round
+    http_resume(f->later[0]);
+    f->n_later = 0;
+    expect(fd, 202, "resumed");
+    close(fd);
+    close(slow);
+    end(f);
+}
+
+static void what_is_not_http_is_refused(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    const char *wrong[] = {
+        "\x16\x03\x01\x02\x01\x01\xfc\x03\x03\r\n\r\n",
+        "GET / HTTP/9.9\r\nHost: x\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n", // no Host
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        int fd = dial(f->port);
+        say(fd, wrong[i]);
+        shutdown(fd, SHUT_WR);
+        struct answer a = hear(fd, true);
+        assert_true(a.status == 0 || a.status >= 400);
+        answer_free(&a);
+        close(fd);
+    }
+    assert_int_equal(f->handled, 0);
+    end(f);
+}
+
+static void few_connections(struct http_server_options *o) {
+    o->connections_max = 10;
+}
+
+static void connections_beyond_the_limit_are_refused(void **state) {
+    (void)state;
+    struct fixture *f = begin(few_connections);
+    int fd[11];
+    for (int i = 0; i < 10; i++) {
+        fd[i] = dial(f->port);
+        say(fd[i], "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+        expect(fd[i], 200, "GET / q= body=");
+    }
+    fd[10] = dial(f->port);
+    assert_true(closed(fd[10]));
+    close(fd[0]);
+    while (http_server_connections(f->server) > 9)
+        sched_yield();
+    close(fd[10]);
+    fd[10] = dial(f->port);
+    say(fd[10], "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd[10], 200, "GET / q= body=");
+    for (int i = 1; i < 11; i++)
+        close(fd[i]);
+    end(f);
+}
+
+static void ten_thousand_connections_are_served(void **state) {
+    (void)state;
+    // Two processes, because each end of a connection takes a descriptor. The child is forked before there are threads.
+    int n = 10000, to_child[2], from_child[2];
+    struct rlimit files;
+    getrlimit(RLIMIT_NOFILE, &files);
+    if (files.rlim_max < (rlim_t)n + 300)
+        n = (int)files.rlim_max - 300;
+    assert_int_equal(pipe(to_child), 0);
+    assert_int_equal(pipe(from_child), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        int port, good = 0;
+        close(to_child[1]);
+        close(from_child[0]);
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+        int *fd = xcalloc((size_t)n, sizeof(int));
+        if (read(to_child[0], &port, sizeof(port)) != sizeof(port))
+            _exit(1);
+        for (int i = 0; i < n; i++)
+            fd[i] = dial(port);
+        static const char request[] = "GET /x HTTP/1.1\r\nHost: x\r\n\r\n";
+        for (int round = 0; round < 2; round++) {
+            for (int i = 0; i < n; i++)
+                push(fd[i], request, sizeof(request) - 1);
+            for (int i = 0; i < n; i++) {
+                char text[1024] = "";
+                good += recv(fd[i], text, sizeof(text), 0) > 0 && strncmp(text, "HTTP/1.1 200", 12) == 0;
+            }
+        }
+        if (write(from_child[1], &good, sizeof(good)) != sizeof(good) || read(to_child[0], &port, 1) < 0)
+            _exit(1);
+        _exit(0);
+    }
+    struct fixture *f = begin(NULL);
+    assert_int_equal(write(to_child[1], &f->port, sizeof(f->port)), sizeof(f->port));
+    int good = 0;
+    assert_int_equal(read(from_child[0], &good, sizeof(good)), sizeof(good));
+    assert_int_equal(good, 2 * n);
+    assert_int_equal(http_server_connections(f->server), n);
+    close(to_child[1]);
+    int status;
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+    close(to_child[0]);
+    close(from_child[0]);
+    close(from_child[1]);
+    end(f);
+}
+
+int main(void) {
+    log_threshold = LOG_ERROR;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(ten_thousand_connections_are_served), // first: it forks
+        cmocka_unit_test(keep_alive_serves_many_requests),
+        cmocka_unit_test(pipelined_requests_are_answered_in_order),
+        cmocka_unit_test(head_has_the_length_and_no_body),
+        cmocka_unit_test(paths_arrive_as_they_were_sent),
+        cmocka_unit_test(headers_are_found_in_any_case_and_cannot_be_split),
+        cmocka_unit_test(chunked_bodies_are_put_together),
+        cmocka_unit_test(a_big_reply_comes_whole),
+        cmocka_unit_test(later_is_resumed_from_another_thread),
+        cmocka_unit_test(a_client_that_left_while_waiting_harms_nobody),
+        cmocka_unit_test(a_stop_waits_for_what_is_in_work),
+        cmocka_unit_test(a_stop_that_cannot_wait_abandons_and_the_late_resume_ends_it),
+        cmocka_unit_test(a_body_of_10_mb_is_refused_before_it_is_read),
+        cmocka_unit_test(a_chunked_body_is_bounded),
+        cmocka_unit_test(large_bodies_are_taken_where_allowed),
+        cmocka_unit_test(headers_are_bounded),
+        cmocka_unit_test(a_client_of_one_byte_a_second_is_cut_off),
+        cmocka_unit_test(a_second_request_may_not_dawdle_either),
+        cmocka_unit_test(waiting_for_an_answer_is_not_dawdling),
+        cmocka_unit_test(what_is_not_http_is_refused),
+        cmocka_unit_test(connections_beyond_the_limit_are_refused),
+    };
+    cmocka_set_test_filter(getenv("ONLY")); // ONLY=name runs one
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
