@@ -9,6 +9,10 @@
  * A connection belongs to one thread at a time. Writing statements may be deferred by the driver until the next read of the same tables or
  * the commit (PostgreSQL batches them); so a writing verb learns of a conflict either from db_exec or, at the latest, from db_commit, and
  * the store then runs the jobs one by one. Statements whose number of changed rows matters are marked DB_NOW and never deferred.
+ *
+ * Errors: ERR_CONFLICT a constraint is broken (that statement alone had no effect), ERR_UNAVAILABLE disk, lock or connection trouble,
+ * ERR_CORRUPT the database's bytes are damaged, ERR_RETRY run the transaction again, ERR_INTERNAL our SQL is wrong. After any but
+ * ERR_CONFLICT the transaction must not be committed.
  */
 #ifndef STORE_DB_H
 #define STORE_DB_H
@@ -37,17 +41,30 @@ static inline struct db_value db_null(void) {
 
 struct db; // a connection; drivers embed it first in their own struct
 
+enum db_dialect { DB_SQLITE, DB_DIALECTS }; // which column of the statements table, and which folder of migrations
+
+// What db_driver.upkeep asks for.
+enum db_upkeep { DB_UPKEEP_DONE, DB_UPKEEP_ALONE };
+
 struct db_driver {
     const char *name; // "sqlite"
-    // Opens one connection. `writer`: the one that writes (sets and checks durability); others are read-only.
-    enum err_kind (*open)(const char *location, bool writer, bool may_create, struct db **out, struct err *err);
-    void (*close)(struct db *db);
+    enum db_dialect dialect;
+    // Opens one connection. `self` is this struct, or the one that embeds it (wrappers). `writer`: the one that writes (takes the store for
+    // itself, sets and checks durability); others are read-only and opened later. A file that is not ours is left as it is: ERR_CONFLICT.
+    enum err_kind (*open)(const struct db_driver *self, const char *location, bool writer, bool may_create, struct db **out,
+                          struct err *err);
+    void (*close)(struct db *db); // NULL is fine
+    // The schema's version; 0: the database is empty. Setting it is part of the transaction.
+    enum err_kind (*version)(struct db *db, int64_t *out, struct err *err);
+    enum err_kind (*set_version)(struct db *db, int64_t version, struct err *err);
+    // Prepares the whole table of statements; once, when the schema is up to date and before the first exec or query.
+    enum err_kind (*prepare)(struct db *db, struct err *err);
     enum err_kind (*begin)(struct db *db, struct err *err);
     enum err_kind (*commit)(struct db *db, struct err *err); // ERR_RETRY: nothing was committed, run again. ERR_UNSURE: nobody knows
     void (*rollback)(struct db *db);
     enum err_kind (*savepoint)(struct db *db, struct err *err);
     enum err_kind (*release)(struct db *db, struct err *err);
-    void (*undo)(struct db *db); // back to the savepoint
+    enum err_kind (*undo)(struct db *db, struct err *err); // back to the savepoint, which is gone then
     // A row-less statement. *changed may be NULL. Constraint broken: ERR_CONFLICT with the constraint's name as message.
     enum err_kind (*exec)(struct db *db, int statement, const struct db_value *params, size_t n, int64_t *changed, struct err *err);
     // Rows: query, then next until *more is false, then finish (always). Column views hold until the next `next` or `finish`.
@@ -57,11 +74,14 @@ struct db_driver {
     void (*finish)(struct db *db, int statement);
     // SQL text, several statements: migrations.
     enum err_kind (*script)(struct db *db, const char *sql, struct err *err);
+    // Called on the writer between transactions: keeps the log short. DB_UPKEEP_ALONE: readers are in the way; call again with `alone`
+    // when none is reading.
+    enum err_kind (*upkeep)(struct db *db, bool alone, enum db_upkeep *wants, struct err *err);
 };
 struct db {
     const struct db_driver *driver;
 };
 
-extern const struct db_driver db_sqlite;
+extern const struct db_driver db_sqlite; // db_sqlite.c
 
 #endif

@@ -25,6 +25,7 @@
 #include "base/id.h"
 #include "base/rng.h"
 
+struct db_driver;
 struct store;
 struct tx;
 
@@ -32,11 +33,12 @@ struct store_options {
     const char *location; // folder (made when missing, mode 0700); the database is topupd.db in it
     const struct clock *clock;
     const struct rng *rng;
-    size_t queue_max; // jobs that may wait; beyond it ERR_BUSY
-    size_t batch_max; // jobs in one transaction
-    int readers;      // reading connections kept
-    bool threaded;    // false: jobs run inside store_submit, on the caller's thread (simulation, tools)
-    bool may_create;  // false: a missing store is an error
+    size_t queue_max;               // jobs that may wait; beyond it ERR_BUSY
+    size_t batch_max;               // jobs in one transaction
+    int readers;                    // reading connections kept
+    bool threaded;                  // false: jobs run inside store_submit, on the caller's thread (simulation, tools)
+    bool may_create;                // false: a missing store is an error
+    const struct db_driver *driver; // NULL: chosen by the location; tests set a wrapper (db_fault.h, db_trace.h)
 };
 void store_options_default(struct store_options *o);
 

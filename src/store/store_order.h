@@ -26,7 +26,9 @@ struct order_filter {
     struct str reference;
     struct wall before, after; // on created: strictly before / after; WALL_NONE: open
 };
-// Newest first.
+// Newest first. *total (may be NULL) is exact up to 10,000 rows beyond the page. A correlation id is looked for among the newest
+// ORDER_LIST_RECENT orders of the range that `before` and `after` leave: move the range to look further back.
+#define ORDER_LIST_RECENT 100000
 NODISCARD enum err_kind store_order_list(struct tx *tx, const struct order_filter *f, int64_t offset, int64_t limit, struct arena *a,
                                          struct order **out, size_t *n, int64_t *total, struct err *err);
 
@@ -52,6 +54,6 @@ NODISCARD enum err_kind store_task_first_open(struct tx *tx, iccid_t iccid, stru
 // Accepted orders on a SIM that are not finished.
 NODISCARD enum err_kind store_order_open_count(struct tx *tx, iccid_t iccid, int64_t *count, struct err *err);
 NODISCARD enum err_kind store_order_counts(struct tx *tx, int64_t by_state[4], int64_t tasks_by_state[7],
-                                           struct err *err); // open ones exactly; for gauges
+                                           struct err *err); // for gauges; finished orders are not counted (0)
 
 #endif

@@ -16,6 +16,12 @@ NODISCARD enum err_kind store_subscription_open_count(struct tx *tx, iccid_t icc
 NODISCARD enum err_kind store_subscription_open(struct tx *tx, iccid_t iccid, struct arena *a, struct subscription **out, size_t *n,
                                                 struct err *err);
 
+// Time passing: those whose next_at has come on a clock (0: the real time; a sandbox partner's number: its own), in order of next_at; and
+// when the next one comes (WALL_NONE: none waits).
+NODISCARD enum err_kind store_subscription_due(struct tx *tx, int64_t timer_clock, struct wall now, int64_t limit, struct arena *a,
+                                               struct subscription **out, size_t *n, struct err *err);
+NODISCARD enum err_kind store_subscription_next_due(struct tx *tx, int64_t timer_clock, struct wall *out, struct err *err);
+
 struct subscription_filter {
     int64_t partner_id; // 0: all (operator)
     iccid_t iccid;      // ICCID_NONE: all
@@ -24,7 +30,8 @@ struct subscription_filter {
     int state;                 // enum subscription_state; -1: all
     struct wall before, after; // on created
 };
-// Newest first; for one ICCID: among equals of `created` (to the second) active before waiting before finished.
+// *total (may be NULL) is exact up to 10,000 rows beyond the page. Newest first; for one ICCID: among equals of `created` (to the second)
+// active before waiting before finished.
 NODISCARD enum err_kind store_subscription_list(struct tx *tx, const struct subscription_filter *f, int64_t offset, int64_t limit,
                                                 struct arena *a, struct subscription **out, size_t *n, int64_t *total, struct err *err);
 

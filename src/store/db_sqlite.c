@@ -1,0 +1,488 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * db_sqlite.c - the embedded database. The only file that knows sqlite3.h.
+ *
+ * The location is a folder: topupd.db (with SQLite's -wal and -shm beside it) and topupd.lock, which the writer holds locked for as long as
+ * it lives, so that a second server on the same folder is refused instead of taking turns.
+ *
+ * Some failures (disk full, I/O) make SQLite roll the whole transaction back by itself. Going on would then write outside any
+ * transaction; so the connection remembers that it is in one and refuses everything until rollback (`broken`).
+ *
+ * The log (WAL) is copied back into the file by upkeep() alone, between batches: every UPKEEP_PAGES a passive checkpoint; when readers have
+ * kept the log from being started anew until it is UPKEEP_ALONE_PAGES long, one with the readers held off, which always succeeds.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/db.h"
+#include "store/statements.h"
+
+#define APPLICATION_ID 0x746f7075 // "topu"
+#define PATH_MAX_BYTES 1024
+#define WRITER_CACHE_KIB 131072
+#define READER_CACHE_KIB 16384
+#define BUSY_MS 5000
+#define UPKEEP_PAGES 16384       // 64 MiB of log
+#define UPKEEP_ALONE_PAGES 65536 // 256 MiB
+#define LOG_SIZE_KEPT 67108864   // the log file is cut back to this when it starts anew
+
+struct db_lite {
+    struct db db;
+    sqlite3 *lite;
+    sqlite3_stmt *statement[STATEMENTS];
+    bool writer;
+    bool in_transaction;
+    bool broken; // SQLite has rolled back by itself: nothing more until rollback()
+    int lock_fd;
+    int64_t log_pages;      // in the log after the last commit
+    int64_t log_pages_then; // when upkeep last did its work
+};
+
+static struct db_lite *lite_of(struct db *db) {
+    return (struct db_lite *)db;
+}
+
+// ---- errors ----
+
+// What SQLite said, as one of ours. Called before anything else touches the connection.
+static enum err_kind failed(struct db_lite *d, int rc, struct err *err) {
+    if (d->in_transaction && sqlite3_get_autocommit(d->lite))
+        d->broken = true;
+    const char *text = sqlite3_errmsg(d->lite);
+    switch (rc & 0xff) {
+    case SQLITE_CONSTRAINT: {
+        static const char unique[] = "UNIQUE constraint failed: ";
+        int extended = sqlite3_extended_errcode(d->lite);
+        if (extended == SQLITE_CONSTRAINT_UNIQUE || extended == SQLITE_CONSTRAINT_PRIMARYKEY || extended == SQLITE_CONSTRAINT_ROWID)
+            return err_set(err, ERR_CONFLICT, "%s", str_starts(str_of(text), unique) ? text + sizeof unique - 1 : text);
+        if (extended == SQLITE_CONSTRAINT_FOREIGNKEY)
+            return err_set(err, ERR_CONFLICT, "foreign key: it refers to something that does not exist, or something refers to it");
+        return err_set(err, ERR_INTERNAL, "store: %s", text); // CHECK, NOT NULL, type: our rules should have caught it
+    }
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return err_set(err, ERR_CORRUPT, "the store's file is damaged (%s): restore it from a backup", text);
+    case SQLITE_FULL:
+        return err_set(err, ERR_UNAVAILABLE, "the store cannot write: the disk is full");
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return err_set(err, ERR_UNAVAILABLE, "the store is locked by another program");
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_NOMEM:
+    case SQLITE_INTERRUPT:
+    case SQLITE_PROTOCOL:
+        return err_set(err, ERR_UNAVAILABLE, "the store is away: %s (%d)", text, sqlite3_extended_errcode(d->lite));
+    default:
+        return err_set(err, ERR_INTERNAL, "store: %s (%d)", text, rc);
+    }
+}
+
+static enum err_kind refuse_broken(struct err *err) {
+    return err_set(err, ERR_UNAVAILABLE, "the store gave the transaction up");
+}
+
+// ---- settings ----
+
+// One number that a statement answers.
+static enum err_kind ask(struct db_lite *d, const char *sql, int64_t *out, struct err *err) {
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(d->lite, sql, -1, &st, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    enum err_kind kind = ERR_NONE;
+    if (rc == SQLITE_ROW)
+        *out = sqlite3_column_int64(st, 0);
+    else
+        kind = rc == SQLITE_DONE ? err_set(err, ERR_INTERNAL, "store: \"%s\" answers nothing", sql) : failed(d, rc, err);
+    sqlite3_finalize(st);
+    return kind;
+}
+
+// Sets a pragma and reads it back: SQLite takes a misspelt one without a word.
+static enum err_kind set(struct db_lite *d, const char *pragma, int64_t value, struct err *err) {
+    char sql[128];
+    snprintf(sql, sizeof sql, "PRAGMA %s = %" PRId64, pragma, value);
+    int rc = sqlite3_exec(d->lite, sql, NULL, NULL, NULL);
+    if (rc != SQLITE_OK)
+        return failed(d, rc, err);
+    int64_t now = INT64_MIN;
+    snprintf(sql, sizeof sql, "PRAGMA %s", pragma);
+    enum err_kind kind = ask(d, sql, &now, err);
+    if (!kind && now != value)
+        kind = err_set(err, ERR_UNAVAILABLE, "the store's setting %s is %" PRId64 " and cannot be made %" PRId64, pragma, now, value);
+    return kind;
+}
+
+static enum err_kind set_wal(struct db_lite *d, struct err *err) {
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(d->lite, "PRAGMA journal_mode = WAL", -1, &st, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    enum err_kind kind = ERR_NONE;
+    if (rc != SQLITE_ROW)
+        kind = failed(d, rc, err);
+    else if (strcmp((const char *)sqlite3_column_text(st, 0), "wal") != 0)
+        kind = err_set(err, ERR_UNAVAILABLE, "the store's folder does not allow a write-ahead log");
+    sqlite3_finalize(st);
+    return kind;
+}
+
+// Nothing is written before this has said that the file is ours (or empty).
+static enum err_kind check_ours(struct db_lite *d, const char *path, struct err *err) {
+    int64_t application = 0, version = 0, tables = 0;
+    enum err_kind kind = ask(d, "SELECT count(*) FROM sqlite_master", &tables, err);
+    if (!kind)
+        kind = ask(d, "PRAGMA application_id", &application, err);
+    if (!kind)
+        kind = ask(d, "PRAGMA user_version", &version, err);
+    if (kind)
+        return kind;
+    if (application != APPLICATION_ID && (application || version || tables))
+        return err_set(err, ERR_CONFLICT, "%s is another program's database", path);
+    return ERR_NONE;
+}
+
+static enum err_kind settings(struct db_lite *d, struct err *err) {
+    const struct {
+        const char *pragma;
+        int64_t value;
+    } wanted[] = {
+        {"busy_timeout", BUSY_MS}, {"foreign_keys", 1},
+        {"temp_store", 2}, // memory
+        {"mmap_size", 0},          {"cache_size", d->writer ? -WRITER_CACHE_KIB : -READER_CACHE_KIB},
+        {"trusted_schema", 0},     {"query_only", !d->writer},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        enum err_kind kind = set(d, wanted[i].pragma, wanted[i].value, err);
+        if (kind)
+            return kind;
+    }
+    if (!d->writer)
+        return ERR_NONE;
+    enum err_kind kind = set_wal(d, err);
+    if (!kind)
+        kind = set(d, "synchronous", 2, err); // FULL: the log is synced at each commit
+    if (!kind)
+        kind = set(d, "wal_autocheckpoint", 0, err); // upkeep() does it
+    if (!kind)
+        kind = set(d, "journal_size_limit", LOG_SIZE_KEPT, err);
+    if (!kind)
+        kind = set(d, "secure_delete", 0, err); // zeroing what is deleted would write pages for nothing
+    return kind;
+}
+
+// ---- opening ----
+
+static enum err_kind no_folder(const char *folder, const char *what, struct err *err) {
+    return err_set(err, ERR_UNAVAILABLE, "%s: %s: %s", folder, what, strerror(errno));
+}
+
+// The folder, the lock and the file, with the modes they must have.
+static enum err_kind prepare_folder(struct db_lite *d, const char *folder, const char *path, bool may_create, struct err *err) {
+    if (may_create && mkdir(folder, 0700) != 0 && errno != EEXIST)
+        return no_folder(folder, "cannot make the data folder", err);
+    struct stat st;
+    if (stat(folder, &st) != 0) {
+        if (errno == ENOENT)
+            return err_set(err, ERR_NOT_FOUND, "%s: there is no store", folder);
+        return no_folder(folder, "cannot use the data folder", err);
+    }
+    if (!S_ISDIR(st.st_mode))
+        return err_set(err, ERR_UNAVAILABLE, "%s: is not a folder", folder);
+    if (!may_create && stat(path, &st) != 0)
+        return err_set(err, ERR_NOT_FOUND, "%s: there is no store in it", folder);
+
+    char lock[PATH_MAX_BYTES + 16];
+    snprintf(lock, sizeof lock, "%s/topupd.lock", folder);
+    d->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (d->lock_fd < 0)
+        return no_folder(folder, "cannot write in the data folder", err);
+    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK)
+            return err_set(err, ERR_CONFLICT, "%s: another topupd is running on this store", folder);
+        return no_folder(folder, "cannot lock the data folder", err);
+    }
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); // SQLite gives its other files the same mode
+    if (fd < 0)
+        return no_folder(folder, "cannot write the store's file topupd.db", err);
+    close(fd);
+    return ERR_NONE;
+}
+
+static int on_wal(void *ctx, sqlite3 *lite, const char *name, int pages) {
+    (void)lite;
+    (void)name;
+    struct db_lite *d = ctx;
+    d->log_pages = pages;
+    return SQLITE_OK;
+}
+
+static void once_settings(void) {
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); // a lock around every malloc, for numbers nobody reads
+}
+
+static void lite_close(struct db *db) {
+    if (!db)
+        return;
+    struct db_lite *d = lite_of(db);
+    for (int i = 0; i < STATEMENTS; i++)
+        sqlite3_finalize(d->statement[i]);
+    if (d->lite)
+        sqlite3_close(d->lite);
+    if (d->lock_fd >= 0)
+        close(d->lock_fd);
+    free(d);
+}
+
+static enum err_kind lite_open(const struct db_driver *self, const char *location, bool writer, bool may_create, struct db **out,
+                               struct err *err) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, once_settings);
+    if (strlen(location) >= PATH_MAX_BYTES)
+        return err_set(err, ERR_INVALID, "the data folder's name is too long");
+    struct db_lite *d = xcalloc(1, sizeof *d);
+    d->db.driver = self;
+    d->writer = writer;
+    d->lock_fd = -1;
+    char path[PATH_MAX_BYTES + 16];
+    snprintf(path, sizeof path, "%s/topupd.db", location);
+
+    enum err_kind kind = writer ? prepare_folder(d, location, path, may_create, err) : ERR_NONE;
+    if (!kind) {
+        int rc = sqlite3_open_v2(path, &d->lite, (writer ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX, NULL);
+        if (rc != SQLITE_OK)
+            kind = d->lite ? failed(d, rc, err) : err_set(err, ERR_UNAVAILABLE, "%s: cannot be opened", path);
+    }
+    if (!kind) {
+        sqlite3_db_config(d->lite, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+        if (writer)
+            kind = check_ours(d, path, err);
+    }
+    if (!kind)
+        kind = settings(d, err);
+    if (kind) {
+        lite_close(&d->db);
+        return kind;
+    }
+    if (writer)
+        sqlite3_wal_hook(d->lite, on_wal, d);
+    *out = &d->db;
+    return ERR_NONE;
+}
+
+static enum err_kind lite_version(struct db *db, int64_t *out, struct err *err) {
+    return ask(lite_of(db), "PRAGMA user_version", out, err);
+}
+
+static enum err_kind lite_set_version(struct db *db, int64_t version, struct err *err) {
+    enum err_kind kind = set(lite_of(db), "application_id", APPLICATION_ID, err);
+    return kind ? kind : set(lite_of(db), "user_version", version, err);
+}
+
+static enum err_kind lite_prepare(struct db *db, struct err *err) {
+    struct db_lite *d = lite_of(db);
+    for (int i = 0; i < STATEMENTS; i++) {
+        if (!d->writer && statements[i].flags & DB_WRITES)
+            continue;
+        int rc = sqlite3_prepare_v3(d->lite, statements[i].sql[DB_SQLITE], -1, SQLITE_PREPARE_PERSISTENT, &d->statement[i], NULL);
+        if (rc == SQLITE_OK)
+            continue;
+        struct err why = {0};
+        enum err_kind kind = failed(d, rc, &why);
+        return err_set(err, kind, "statement %s: %s", statements[i].name, err_first(&why));
+    }
+    return ERR_NONE;
+}
+
+// ---- transactions ----
+
+static enum err_kind plain(struct db_lite *d, const char *sql, struct err *err) {
+    int rc = sqlite3_exec(d->lite, sql, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? ERR_NONE : failed(d, rc, err);
+}
+
+static void lite_rollback(struct db *db) {
+    struct db_lite *d = lite_of(db);
+    if (!sqlite3_get_autocommit(d->lite))
+        sqlite3_exec(d->lite, "ROLLBACK", NULL, NULL, NULL);
+    d->in_transaction = false;
+    d->broken = false;
+}
+
+static enum err_kind lite_begin(struct db *db, struct err *err) {
+    struct db_lite *d = lite_of(db);
+    CHECK(!d->in_transaction);
+    if (!sqlite3_get_autocommit(d->lite)) // an earlier rollback failed
+        lite_rollback(db);
+    enum err_kind kind = plain(d, d->writer ? "BEGIN IMMEDIATE" : "BEGIN", err);
+    d->in_transaction = !kind;
+    return kind;
+}
+
+static enum err_kind lite_commit(struct db *db, struct err *err) {
+    struct db_lite *d = lite_of(db);
+    CHECK(d->in_transaction);
+    if (d->broken)
+        return refuse_broken(err);
+    enum err_kind kind = plain(d, "COMMIT", err);
+    if (!kind)
+        d->in_transaction = false;
+    return kind;
+}
+
+static enum err_kind lite_savepoint(struct db *db, struct err *err) {
+    return lite_of(db)->broken ? refuse_broken(err) : plain(lite_of(db), "SAVEPOINT job", err);
+}
+static enum err_kind lite_release(struct db *db, struct err *err) {
+    return lite_of(db)->broken ? refuse_broken(err) : plain(lite_of(db), "RELEASE job", err);
+}
+static enum err_kind lite_undo(struct db *db, struct err *err) {
+    return lite_of(db)->broken ? refuse_broken(err) : plain(lite_of(db), "ROLLBACK TO job; RELEASE job", err);
+}
+
+// ---- statements ----
+
+static enum err_kind bind(struct db_lite *d, sqlite3_stmt *st, const struct db_value *params, size_t n, struct err *err) {
+    CHECK(n == (size_t)sqlite3_bind_parameter_count(st));
+    for (size_t i = 0; i < n; i++) {
+        int rc = SQLITE_OK, at = (int)i + 1;
+        switch (params[i].type) {
+        case DB_NULL:
+            rc = sqlite3_bind_null(st, at);
+            break;
+        case DB_INT:
+            rc = sqlite3_bind_int64(st, at, params[i].i);
+            break;
+        case DB_TEXT:
+            rc = sqlite3_bind_text64(st, at, params[i].s.p, params[i].s.n, SQLITE_STATIC, SQLITE_UTF8);
+            break;
+        case DB_BLOB:
+            rc = sqlite3_bind_blob64(st, at, params[i].s.p, params[i].s.n, SQLITE_STATIC);
+            break;
+        }
+        if (rc != SQLITE_OK)
+            return failed(d, rc, err);
+    }
+    return ERR_NONE;
+}
+
+static enum err_kind lite_exec(struct db *db, int statement, const struct db_value *params, size_t n, int64_t *changed, struct err *err) {
+    struct db_lite *d = lite_of(db);
+    CHECK(d->in_transaction);
+    if (d->broken)
+        return refuse_broken(err);
+    sqlite3_stmt *st = d->statement[statement];
+    enum err_kind kind = bind(d, st, params, n, err);
+    if (!kind) {
+        int rc = sqlite3_step(st);
+        if (rc == SQLITE_DONE) {
+            if (changed)
+                *changed = sqlite3_changes64(d->lite);
+        } else {
+            kind = rc == SQLITE_ROW ? err_set(err, ERR_INTERNAL, "store: %s answers rows", statements[statement].name) : failed(d, rc, err);
+        }
+    }
+    sqlite3_reset(st);
+    return kind;
+}
+
+static enum err_kind lite_query(struct db *db, int statement, const struct db_value *params, size_t n, struct err *err) {
+    struct db_lite *d = lite_of(db);
+    CHECK(d->in_transaction);
+    if (d->broken)
+        return refuse_broken(err);
+    CHECK(!sqlite3_stmt_busy(d->statement[statement]));
+    return bind(d, d->statement[statement], params, n, err);
+}
+
+static enum err_kind lite_next(struct db *db, int statement, bool *more, struct err *err) {
+    struct db_lite *d = lite_of(db);
+    int rc = sqlite3_step(d->statement[statement]);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        return failed(d, rc, err);
+    *more = rc == SQLITE_ROW;
+    return ERR_NONE;
+}
+
+static struct db_value lite_column(struct db *db, int statement, int column) {
+    sqlite3_stmt *st = lite_of(db)->statement[statement];
+    switch (sqlite3_column_type(st, column)) {
+    case SQLITE_INTEGER:
+        return db_int(sqlite3_column_int64(st, column));
+    case SQLITE_TEXT: {
+        const char *p = (const char *)sqlite3_column_text(st, column);
+        return db_text((struct str){p ? p : "", (size_t)sqlite3_column_bytes(st, column)});
+    }
+    case SQLITE_BLOB: {
+        const void *p = sqlite3_column_blob(st, column);
+        return db_blob(p ? p : "", (size_t)sqlite3_column_bytes(st, column));
+    }
+    default:
+        return db_null();
+    }
+}
+
+static void lite_finish(struct db *db, int statement) {
+    sqlite3_reset(lite_of(db)->statement[statement]);
+}
+
+static enum err_kind lite_script(struct db *db, const char *sql, struct err *err) {
+    return plain(lite_of(db), sql, err);
+}
+
+// ---- upkeep ----
+
+static enum err_kind lite_upkeep(struct db *db, bool alone, enum db_upkeep *wants, struct err *err) {
+    struct db_lite *d = lite_of(db);
+    CHECK(!d->in_transaction);
+    *wants = DB_UPKEEP_DONE;
+    if (d->log_pages < d->log_pages_then)
+        d->log_pages_then = 0; // it has started anew
+    if (!alone && d->log_pages - d->log_pages_then < UPKEEP_PAGES)
+        return ERR_NONE;
+    if (!alone && d->log_pages >= UPKEEP_ALONE_PAGES) {
+        *wants = DB_UPKEEP_ALONE;
+        return ERR_NONE;
+    }
+    sqlite3_busy_timeout(d->lite, 0); // another program that reads (a backup) must not hold up the orders: later, then
+    int rc = sqlite3_wal_checkpoint_v2(d->lite, NULL, alone ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    sqlite3_busy_timeout(d->lite, BUSY_MS);
+    d->log_pages_then = d->log_pages;
+    if (alone && rc == SQLITE_OK)
+        d->log_pages = d->log_pages_then = 0;
+    return rc == SQLITE_OK || rc == SQLITE_BUSY ? ERR_NONE : failed(d, rc, err);
+}
+
+const struct db_driver db_sqlite = {
+    .name = "sqlite",
+    .dialect = DB_SQLITE,
+    .open = lite_open,
+    .close = lite_close,
+    .version = lite_version,
+    .set_version = lite_set_version,
+    .prepare = lite_prepare,
+    .begin = lite_begin,
+    .commit = lite_commit,
+    .rollback = lite_rollback,
+    .savepoint = lite_savepoint,
+    .release = lite_release,
+    .undo = lite_undo,
+    .exec = lite_exec,
+    .query = lite_query,
+    .next = lite_next,
+    .column = lite_column,
+    .finish = lite_finish,
+    .script = lite_script,
+    .upkeep = lite_upkeep,
+};

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/statements.h"
+
+#define READS(name_, sqlite_)                                                                                                              \
+    {                                                                                                                                      \
+        .name = (name_), .flags = 0, .sql = { [DB_SQLITE] = (sqlite_) }                                                                    \
+    }
+#define WRITE(name_, sqlite_)                                                                                                              \
+    {                                                                                                                                      \
+        .name = (name_), .flags = DB_WRITES, .sql = { [DB_SQLITE] = (sqlite_) }                                                            \
+    }
+#define WRITE_NOW(name_, sqlite_)                                                                                                          \
+    {                                                                                                                                      \
+        .name = (name_), .flags = DB_WRITES | DB_NOW, .sql = { [DB_SQLITE] = (sqlite_) }                                                   \
+    }
+
+#define PARTNER_COLUMNS                                                                                                                    \
+    "id, client_id, name, mode, disabled, needs, currencies, cap_day, cap_month, rate_per_minute, event_days, clock_offset_ms, created"
+
+#define PRODUCT_COLUMNS                                                                                                                    \
+    "id, partner_id, public_id, name, sim_types, duration, duration_unit, data, data_unit, price_minor, price_currency, footprint_code, "  \
+    "first_usage, on_sale"
+#define PRODUCT_FILTER                                                                                                                     \
+    " FROM product WHERE (?1 IS NULL OR partner_id = ?1) AND (?2 = 0 OR sim_types & ?2 <> 0) AND (?3 IS NULL OR footprint_code = ?3)"      \
+    " AND (?4 IS NULL OR price_currency = ?4) AND (?5 = 0 OR on_sale = 1)"
+
+#define SIM_COLUMNS "iccid, partner_id, type, service, esim, imsi, msisdn, eid, matching_id, smdp, activated, modified"
+// ?1 partner, ?2 type (0: all), ?3 service (-1: all), ?4 general stock only
+#define SIM_FILTER(partner_, service_) partner_ " AND (?2 = 0 OR type = ?2) AND " service_
+#define SIM_OF_ALL SIM_FILTER("(?4 = 0 OR partner_id IS NULL) AND (?1 IS NULL OR partner_id = ?1)", "(?3 = -1 OR service = ?3)")
+#define SIM_OF_PARTNER SIM_FILTER("partner_id = ?1 AND ?4 = 0", "(?3 = -1 OR service = ?3)")
+#define SIM_OF_ACTIVE SIM_FILTER("partner_id = ?1 AND ?4 = 0", "service = 2 AND ?3 = 2")
+#define SIM_PAGE " AND iccid > ?5 ORDER BY iccid LIMIT ?6 OFFSET ?7"
+
+#define IMPORT_COLUMNS "iccid, partner_id, type, service, esim, imsi, msisdn, eid, matching_id, smdp, activated, modified"
+// Lines after the first that carries the same number.
+#define IMPORT_TWICE(column_, verdict_)                                                                                                    \
+    "UPDATE import_row SET verdict = " verdict_ ", other = d.first FROM (SELECT " column_ " AS number, min(line) AS first FROM import_row" \
+    " WHERE import_id = ?1 AND fault IS NULL AND " column_ " IS NOT NULL GROUP BY " column_ " HAVING count(*) > 1) AS d"                   \
+    " WHERE import_id = ?1 AND verdict = 1 AND import_row." column_ " = d.number AND line > d.first"
+// A number that another SIM of the store has.
+#define IMPORT_TAKEN(column_, verdict_)                                                                                                    \
+    "UPDATE import_row SET verdict = " verdict_ ", other = s.iccid FROM sim AS s"                                                          \
+    " WHERE import_id = ?1 AND verdict = 1 AND import_row." column_ " IS NOT NULL AND s." column_ " = import_row." column_
+
+#define ORDER_COLUMNS                                                                                                                      \
+    "o.id, o.partner_id, o.state, o.operation, o.sim_type, o.country, o.product_id, p.public_id, o.sold_minor, o.sold_currency,"           \
+    " o.activation, o.expiration, o.email, o.first_name, o.last_name, o.residence, o.language, o.device_os, o.device_model, o.device_id,"  \
+    " o.device_eid, o.iccid, o.matching_id, o.smdp, o.correlation_id, o.reference, o.failure, o.created, o.finished"
+#define ORDER_FROM " FROM orders o JOIN product p ON p.id = o.product_id "
+// Lists of orders. ?1 partner, ?2 created after, ?3 before, ?4 state, ?5 correlation id, ?6 reference, ?7 ICCID, ?8 lowest id of a live
+// partner's orders created after ?2, ?9 an id above all created before ?3, ?10 rows looked at, ?11 limit, ?12 offset.
+#define ORDER_KEY "SELECT 0, o.id, o.iccid FROM "
+#define ORDER_COUNT(from_) "SELECT count(*) FROM (SELECT 1 FROM " from_ " LIMIT ?11 OFFSET ?12)"
+#define ORDER_PAGE " ORDER BY o.id DESC LIMIT ?11 OFFSET ?12"
+#define ORDER_FILTER                                                                                                                       \
+    " AND (?2 IS NULL OR o.created > ?2) AND (?3 IS NULL OR o.created < ?3) AND (?4 IS NULL OR o.state = ?4)"                              \
+    " AND (?5 IS NULL OR o.correlation_id = ?5) AND (?6 IS NULL OR o.reference = ?6) AND (?7 IS NULL OR o.iccid = ?7)"
+// A sandbox partner's clock is ahead of the ids' time, so there the lower end is open.
+#define ORDER_RANGE "partner_id = ?1 AND id >= CASE WHEN (SELECT mode FROM partner WHERE id = ?1) = 0 THEN ?8 ELSE x'' END AND id < ?9"
+#define ORDER_OF_PARTNER "orders o WHERE o." ORDER_RANGE " AND ?10 > 0" ORDER_FILTER
+#define ORDER_RECENT                                                                                                                       \
+    "(SELECT id, iccid, created, state, correlation_id, reference FROM orders WHERE " ORDER_RANGE " ORDER BY id DESC LIMIT ?10) AS o"      \
+    " WHERE true" ORDER_FILTER
+#define ORDER_JOINED                                                                                                                       \
+    " AS k JOIN orders o ON o.partner_id = k.partner_id AND o.id = k.id WHERE (?1 IS NULL OR o.partner_id = ?1)"                           \
+    " AND ?8 IS NOT NULL AND ?9 IS NOT NULL AND ?10 > 0" ORDER_FILTER
+#define ORDER_OF_SIM                                                                                                                       \
+    "(SELECT partner_id, id FROM subscription WHERE iccid = ?7"                                                                            \
+    " UNION SELECT partner_id, order_id FROM task WHERE iccid = ?7 AND state <= 3"                                                         \
+    " UNION SELECT partner_id, id FROM orders WHERE iccid = ?7 AND state = 3)" ORDER_JOINED
+#define ORDER_OPEN "(SELECT DISTINCT partner_id, order_id AS id FROM task)" ORDER_JOINED
+#define ORDER_FAILED                                                                                                                       \
+    "orders o WHERE o.state = 3 AND (?1 IS NULL OR o.partner_id = ?1) AND ?8 IS NOT NULL AND ?9 IS NOT NULL AND ?10 > 0" ORDER_FILTER
+#define ORDER_REFERRED                                                                                                                     \
+    "partner q CROSS JOIN orders o WHERE o.partner_id = q.id AND o.reference = ?6 AND (?1 IS NULL OR q.id = ?1)"                           \
+    " AND ?8 IS NOT NULL AND ?9 IS NOT NULL AND ?10 > 0" ORDER_FILTER
+
+#define TASK_COLUMNS                                                                                                                       \
+    "id, order_id, partner_id, iccid, step, kind, peer, state, verb, due_at, lease_until, lease_owner, attempts, outcome, note, started, " \
+    "settled"
+
+#define SUBSCRIPTION_COLUMNS                                                                                                               \
+    "s.id, s.partner_id, s.iccid, s.product_id, p.public_id, s.name, s.email, s.state, s.ended, s.created, s.activation, s.expiry,"        \
+    " s.next_at, s.duration, s.duration_unit, s.first_usage, s.wanted_expiry, s.initial_bytes, s.spent_bytes, s.balance_as_of,"            \
+    " s.sold_minor, s.sold_currency"
+#define SUBSCRIPTION_FROM " FROM subscription s JOIN product p ON p.id = s.product_id "
+// Lists of subscriptions. ?1 partner, ?2 created after, ?3 before, ?4 state, ?5 ICCID, ?6 email, ?7 product, ?8 limit, ?9 offset.
+#define SUBSCRIPTION_KEY "SELECT s.created, s.id, s.iccid FROM "
+#define SUBSCRIPTION_COUNT(from_) "SELECT count(*) FROM (SELECT 1 FROM " from_ " LIMIT ?8 OFFSET ?9)"
+#define SUBSCRIPTION_PAGE " ORDER BY s.created DESC, s.id DESC LIMIT ?8 OFFSET ?9"
+#define SUBSCRIPTION_FILTER                                                                                                                \
+    " AND s.created > ?2 AND s.created < ?3 AND (?4 IS NULL OR s.state = ?4) AND (?5 IS NULL OR s.iccid = ?5)"                             \
+    " AND (?7 IS NULL OR s.product_id IN (SELECT id FROM product WHERE public_id = ?7))"
+#define SUBSCRIPTION_OF_PARTNER "subscription s WHERE s.partner_id = ?1 AND ?6 IS NULL" SUBSCRIPTION_FILTER
+#define SUBSCRIPTION_OF_SIM                                                                                                                \
+    "subscription s WHERE s.iccid = ?5 AND (?1 IS NULL OR s.partner_id = ?1)"                                                              \
+    " AND (?6 IS NULL OR s.email = ?6 COLLATE NOCASE)" SUBSCRIPTION_FILTER
+#define SUBSCRIPTION_OF_EMAIL "subscription s WHERE s.partner_id = ?1 AND s.email = ?6 COLLATE NOCASE" SUBSCRIPTION_FILTER
+
+const struct statement_text statements[STATEMENTS] = {
+    // ---- store ----
+    [ST_NUMBER_GET] = READS("number_get", "SELECT value FROM meta WHERE name = 'number'"),
+    [ST_NUMBER_SET] = WRITE("number_set", "UPDATE meta SET value = ?1 WHERE name = 'number'"),
+    [ST_PING] = WRITE("ping", "UPDATE meta SET value = ?1 WHERE name = 'ping'"),
+
+    // ---- partner ----
+    [ST_PARTNER_GET] = READS("partner_get", "SELECT " PARTNER_COLUMNS " FROM partner WHERE id = ?1"),
+    [ST_PARTNER_BY_CLIENT] = READS("partner_by_client", "SELECT " PARTNER_COLUMNS " FROM partner WHERE client_id = ?1"),
+    [ST_PARTNER_LIST] = READS("partner_list", "SELECT " PARTNER_COLUMNS " FROM partner ORDER BY id LIMIT ?1 OFFSET ?2"),
+    [ST_PARTNER_COUNT] = READS("partner_count", "SELECT count(*) FROM partner"),
+    [ST_PARTNER_IDS] = READS("partner_ids", "SELECT id FROM partner ORDER BY id"),
+    [ST_PARTNER_NEXT_ID] = READS("partner_next_id", "SELECT coalesce(max(id), 0) + 1 FROM partner"),
+    [ST_PARTNER_INSERT] = WRITE("partner_insert", "INSERT INTO partner (" PARTNER_COLUMNS ")"
+                                                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"),
+    [ST_PARTNER_UPDATE] =
+        WRITE_NOW("partner_update", "UPDATE partner SET client_id = ?2, name = ?3, mode = ?4, disabled = ?5, needs = ?6, currencies = ?7,"
+                                    " cap_day = ?8, cap_month = ?9, rate_per_minute = ?10, event_days = ?11, clock_offset_ms = ?12"
+                                    " WHERE id = ?1"),
+    [ST_SECRET_LIST] = READS("secret_list", "SELECT salt, sha256, expires FROM partner_secret"
+                                            " WHERE partner_id = ?1 AND (expires IS NULL OR expires > ?2) ORDER BY number DESC LIMIT ?3"),
+    [ST_SECRET_CAP] = WRITE("secret_cap", "UPDATE partner_secret SET expires = ?2 WHERE partner_id = ?1"
+                                          " AND (expires IS NULL OR expires > ?2)"),
+    [ST_SECRET_TRIM] =
+        WRITE("secret_trim", "DELETE FROM partner_secret WHERE partner_id = ?1 AND (expires <= ?2 OR number NOT IN"
+                             " (SELECT number FROM partner_secret WHERE partner_id = ?1 AND (expires IS NULL OR expires > ?2)"
+                             " ORDER BY number DESC LIMIT ?3))"),
+    [ST_SECRET_INSERT] = WRITE("secret_insert", "INSERT INTO partner_secret (partner_id, number, salt, sha256) VALUES (?1, ?2, ?3, ?4)"),
+    [ST_CAP_GET] = READS("cap_get", "SELECT coalesce((SELECT count FROM cap WHERE partner_id = ?1 AND period = ?2), 0)"),
+    [ST_CAP_ADD] = WRITE("cap_add", "INSERT INTO cap (partner_id, period, count) VALUES (?1, ?2, max(?3, 0))"
+                                    " ON CONFLICT (partner_id, period) DO UPDATE SET count = max(count + ?3, 0)"),
+    [ST_OPERATOR_FIND] = READS("operator_find", "SELECT sha256, name, created, expires FROM operator_token WHERE sha256 = ?1"),
+    [ST_OPERATOR_INSERT] = WRITE("operator_insert", "INSERT INTO operator_token (sha256, name, created, expires) VALUES (?1, ?2, ?3, ?4)"),
+    [ST_KEY_LIST] = READS("key_list", "SELECT kid, pem, created, retired FROM signing_key ORDER BY number DESC"),
+    [ST_KEY_RETIRE] = WRITE("key_retire", "UPDATE signing_key SET retired = ?1 WHERE retired IS NULL"),
+    [ST_KEY_INSERT] = WRITE("key_insert", "INSERT INTO signing_key (kid, number, pem, created, retired) VALUES (?1, ?2, ?3, ?4, ?5)"),
+    [ST_KEY_PRUNE] = WRITE("key_prune", "DELETE FROM signing_key WHERE retired < ?1"),
+
+    // ---- product ----
+    [ST_PRODUCT_GET] = READS("product_get", "SELECT " PRODUCT_COLUMNS " FROM product WHERE id = ?1"),
+    [ST_PRODUCT_BY_PUBLIC_ID] =
+        READS("product_by_public_id", "SELECT " PRODUCT_COLUMNS " FROM product WHERE partner_id = ?1 AND public_id = ?2"),
+    [ST_PRODUCT_LIST] = READS("product_list", "SELECT " PRODUCT_COLUMNS PRODUCT_FILTER " ORDER BY name, id LIMIT ?6 OFFSET ?7"),
+    [ST_PRODUCT_COUNT] = READS("product_count", "SELECT count(*)" PRODUCT_FILTER),
+    [ST_PRODUCT_NEXT_ID] = READS("product_next_id", "SELECT coalesce(max(id), 0) + 1 FROM product"),
+    [ST_PRODUCT_INSERT] = WRITE("product_insert", "INSERT INTO product (" PRODUCT_COLUMNS ")"
+                                                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"),
+    [ST_PRODUCT_UPDATE] =
+        WRITE("product_update", "UPDATE product SET name = ?4, sim_types = ?5, duration = ?6, duration_unit = ?7, data = ?8,"
+                                " data_unit = ?9, price_minor = ?10, price_currency = ?11, footprint_code = ?12, first_usage = ?13,"
+                                " on_sale = ?14 WHERE id = ?1 AND partner_id = ?2 AND public_id = ?3"),
+
+    // ---- sim ----
+    [ST_SIM_GET] = READS("sim_get", "SELECT " SIM_COLUMNS " FROM sim WHERE iccid = ?1"),
+    [ST_SIM_BY_IMSI] = READS("sim_by_imsi", "SELECT " SIM_COLUMNS " FROM sim WHERE imsi = ?1"),
+    [ST_SIM_BY_MSISDN] = READS("sim_by_msisdn", "SELECT " SIM_COLUMNS " FROM sim WHERE msisdn = ?1"),
+    [ST_SIM_INSERT] = WRITE("sim_insert", "INSERT INTO sim (" SIM_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"),
+    // What life changes, and only that: naming an indexed column would rewrite its index at a random place.
+    [ST_SIM_UPDATE_LIFE] =
+        WRITE_NOW("sim_update_life", "UPDATE sim SET service = ?4, esim = ?5, eid = ?8, activated = ?11, modified = ?12 WHERE iccid = ?1"
+                                     " AND partner_id IS ?2 AND type = ?3 AND imsi IS ?6 AND msisdn IS ?7 AND matching_id IS ?9"
+                                     " AND smdp IS ?10"),
+    [ST_SIM_UPDATE] = WRITE_NOW("sim_update", "UPDATE sim SET partner_id = ?2, type = ?3, service = ?4, esim = ?5, imsi = ?6, msisdn = ?7,"
+                                              " eid = ?8, matching_id = ?9, smdp = ?10, activated = ?11, modified = ?12 WHERE iccid = ?1"),
+    [ST_SIM_STOCK_PROFILE] = READS("sim_stock_profile", "SELECT " SIM_COLUMNS " FROM sim WHERE partner_id IS ?1"
+                                                        " AND service = 0 AND type = 1 AND esim = 1 ORDER BY iccid LIMIT 1"),
+    [ST_SIM_GIVE] = WRITE_NOW("sim_give", "UPDATE sim SET partner_id = ?2, modified = ?3 WHERE iccid = ?1 AND service = 0"),
+    [ST_SIM_LIST] = READS("sim_list", "SELECT " SIM_COLUMNS " FROM sim WHERE " SIM_OF_ALL SIM_PAGE),
+    [ST_SIM_LIST_OF_PARTNER] = READS("sim_list_of_partner", "SELECT " SIM_COLUMNS " FROM sim WHERE " SIM_OF_PARTNER SIM_PAGE),
+    [ST_SIM_LIST_ACTIVE] = READS("sim_list_active", "SELECT " SIM_COLUMNS " FROM sim WHERE " SIM_OF_ACTIVE SIM_PAGE),
+    [ST_SIM_COUNT] = READS("sim_count", "SELECT count(*) FROM sim WHERE " SIM_OF_ALL),
+    [ST_SIM_COUNT_OF_PARTNER] = READS("sim_count_of_partner", "SELECT count(*) FROM sim WHERE " SIM_OF_PARTNER),
+    [ST_SIM_COUNT_ACTIVE] = READS("sim_count_active", "SELECT count(*) FROM sim WHERE " SIM_OF_ACTIVE),
+    [ST_NOTIFICATION_LIST] = READS("notification_list", "SELECT type, url FROM sim_notification WHERE iccid = ?1 ORDER BY type"),
+    [ST_NOTIFICATION_PUT] = WRITE("notification_put", "INSERT INTO sim_notification (iccid, type, url) VALUES (?1, ?2, ?3)"
+                                                      " ON CONFLICT (iccid, type) DO UPDATE SET url = excluded.url"),
+    [ST_NOTIFICATION_DELETE] = WRITE_NOW("notification_delete", "DELETE FROM sim_notification WHERE iccid = ?1 AND type = ?2"),
+
+    // ---- import (verdicts: store_import.c) ----
+    [ST_IMPORT_INSERT] = WRITE("import_insert", "INSERT INTO import (id, source, begun, state) VALUES (?1, ?2, ?3, 0)"),
+    [ST_IMPORT_GET] = READS("import_get", "SELECT state FROM import WHERE id = ?1"),
+    [ST_IMPORT_STATE] = WRITE("import_state", "UPDATE import SET state = ?2 WHERE id = ?1"),
+    [ST_IMPORT_ROW_INSERT] = WRITE("import_row_insert", "INSERT INTO import_row (import_id, line, verdict, fault, " IMPORT_COLUMNS ")"
+                                                        " VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"),
+    [ST_IMPORT_JUDGE_RESET] =
+        WRITE("import_judge_reset", "UPDATE import_row SET verdict = CASE WHEN fault IS NULL THEN 1 ELSE 3 END, other = NULL"
+                                    " WHERE import_id = ?1"),
+    [ST_IMPORT_JUDGE_ICCID_TWICE] = WRITE("import_judge_iccid_twice", IMPORT_TWICE("iccid", "4")),
+    [ST_IMPORT_JUDGE_IMSI_TWICE] = WRITE("import_judge_imsi_twice", IMPORT_TWICE("imsi", "5")),
+    [ST_IMPORT_JUDGE_MSISDN_TWICE] = WRITE("import_judge_msisdn_twice", IMPORT_TWICE("msisdn", "6")),
+    [ST_IMPORT_JUDGE_MATCHING_TWICE] = WRITE("import_judge_matching_twice", IMPORT_TWICE("matching_id", "7")),
+    [ST_IMPORT_JUDGE_PARTNER] =
+        WRITE("import_judge_partner", "UPDATE import_row SET verdict = 8 WHERE import_id = ?1 AND verdict = 1 AND partner_id IS NOT NULL"
+                                      " AND NOT EXISTS (SELECT 1 FROM partner p WHERE p.id = import_row.partner_id)"),
+    // Equal in what the row names: the same; an absent number is no difference, and what life changes is not compared.
+    [ST_IMPORT_JUDGE_KNOWN] =
+        WRITE("import_judge_known",
+              "UPDATE import_row SET verdict = CASE WHEN s.type = import_row.type"
+              " AND (import_row.partner_id IS NULL OR s.partner_id IS import_row.partner_id)"
+              " AND (import_row.imsi IS NULL OR s.imsi IS import_row.imsi) AND (import_row.msisdn IS NULL OR s.msisdn IS import_row.msisdn)"
+              " AND (import_row.eid IS NULL OR s.eid IS import_row.eid)"
+              " AND (import_row.matching_id IS NULL OR s.matching_id IS import_row.matching_id)"
+              " AND (import_row.smdp IS NULL OR s.smdp IS import_row.smdp) AND (import_row.service <> 2 OR s.service = 2)"
+              " THEN 2 ELSE 9 END FROM sim AS s WHERE import_id = ?1 AND verdict = 1 AND s.iccid = import_row.iccid"),
+    [ST_IMPORT_JUDGE_IMSI] = WRITE("import_judge_imsi", IMPORT_TAKEN("imsi", "10")),
+    [ST_IMPORT_JUDGE_MSISDN] = WRITE("import_judge_msisdn", IMPORT_TAKEN("msisdn", "11")),
+    [ST_IMPORT_JUDGE_MATCHING] = WRITE("import_judge_matching", IMPORT_TAKEN("matching_id", "12")),
+    [ST_IMPORT_VERDICT] = READS("import_verdict", "SELECT count(*), coalesce(sum(verdict = 1), 0), coalesce(sum(verdict = 2), 0),"
+                                                  " coalesce(sum(verdict > 2), 0) FROM import_row WHERE import_id = ?1"),
+    [ST_IMPORT_FAULTS] = READS("import_faults", "SELECT line, verdict, other, fault FROM import_row"
+                                                " WHERE import_id = ?1 AND line > ?2 AND verdict > 2 ORDER BY line LIMIT ?3"),
+    [ST_IMPORT_APPLY] = WRITE_NOW("import_apply", "INSERT INTO sim (" SIM_COLUMNS ") SELECT " IMPORT_COLUMNS " FROM import_row"
+                                                  " WHERE import_id = ?1 AND verdict = 1 ORDER BY iccid"),
+    [ST_IMPORT_DROP_ROWS] = WRITE("import_drop_rows", "DELETE FROM import_row WHERE import_id = ?1"),
+    [ST_IMPORT_DROP] = WRITE_NOW("import_drop", "DELETE FROM import WHERE id = ?1"),
+    [ST_IMPORT_OLD] = READS("import_old", "SELECT id FROM import WHERE begun < ?1 ORDER BY id"),
+
+    // ---- order ----
+    [ST_ORDER_GET] = READS("order_get", "SELECT " ORDER_COLUMNS ORDER_FROM "WHERE o.partner_id = ?1 AND o.id = ?2"),
+    [ST_ORDER_BY_REFERENCE] =
+        READS("order_by_reference", "SELECT " ORDER_COLUMNS ORDER_FROM "WHERE o.partner_id = ?1 AND o.reference = ?2"),
+    [ST_ORDER_INSERT] = WRITE(
+        "order_insert", "INSERT INTO orders (id, partner_id, state, operation, sim_type, country, product_id, sold_minor, sold_currency,"
+                        " activation, expiration, email, first_name, last_name, residence, language, device_os, device_model, device_id,"
+                        " device_eid, iccid, matching_id, smdp, correlation_id, reference, failure, created, finished)"
+                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
+                        " ?23, ?24, ?25, ?26, ?27, ?28)"),
+    [ST_ORDER_FINISH] = WRITE_NOW("order_finish", "UPDATE orders SET state = ?3, finished = ?4 WHERE partner_id = ?1 AND id = ?2"),
+    [ST_ORDER_UPDATE] = WRITE_NOW("order_update", "UPDATE orders SET state = ?3, finished = ?4, failure = ?5, iccid = ?6,"
+                                                  " matching_id = ?7, smdp = ?8 WHERE partner_id = ?1 AND id = ?2"),
+    [ST_ORDER_KEYS] = READS("order_keys", ORDER_KEY ORDER_OF_PARTNER ORDER_PAGE),
+    [ST_ORDER_KEYS_COUNT] = READS("order_keys_count", ORDER_COUNT(ORDER_OF_PARTNER)),
+    [ST_ORDER_KEYS_RECENT] = READS("order_keys_recent", ORDER_KEY ORDER_RECENT ORDER_PAGE),
+    [ST_ORDER_KEYS_RECENT_COUNT] = READS("order_keys_recent_count", ORDER_COUNT(ORDER_RECENT)),
+    [ST_ORDER_KEYS_SIM] = READS("order_keys_sim", ORDER_KEY ORDER_OF_SIM ORDER_PAGE),
+    [ST_ORDER_KEYS_SIM_COUNT] = READS("order_keys_sim_count", ORDER_COUNT(ORDER_OF_SIM)),
+    [ST_ORDER_KEYS_OPEN] = READS("order_keys_open", ORDER_KEY ORDER_OPEN ORDER_PAGE),
+    [ST_ORDER_KEYS_OPEN_COUNT] = READS("order_keys_open_count", ORDER_COUNT(ORDER_OPEN)),
+    [ST_ORDER_KEYS_FAILED] = READS("order_keys_failed", ORDER_KEY ORDER_FAILED ORDER_PAGE),
+    [ST_ORDER_KEYS_FAILED_COUNT] = READS("order_keys_failed_count", ORDER_COUNT(ORDER_FAILED)),
+    [ST_ORDER_KEYS_REFERENCE] = READS("order_keys_reference", ORDER_KEY ORDER_REFERRED ORDER_PAGE),
+    [ST_ORDER_KEYS_REFERENCE_COUNT] = READS("order_keys_reference_count", ORDER_COUNT(ORDER_REFERRED)),
+    [ST_ORDER_OPEN_COUNT] = READS("order_open_count", "SELECT count(DISTINCT order_id) FROM task WHERE iccid = ?1 AND state <= 3"),
+    [ST_ORDER_OPEN_BY_STATE] =
+        READS("order_open_by_state", "SELECT o.state, count(*) FROM (SELECT DISTINCT partner_id, order_id AS id FROM task) AS k"
+                                     " JOIN orders o ON o.partner_id = k.partner_id AND o.id = k.id GROUP BY o.state"),
+
+    // ---- task ----
+    [ST_TASK_INSERT] =
+        WRITE("task_insert", "INSERT INTO task (" TASK_COLUMNS ", wake_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+                             " ?14, ?15, ?16, ?17, ?18)"),
+    [ST_TASK_UPDATE] = WRITE_NOW("task_update", "UPDATE task SET iccid = ?2, peer = ?3, state = ?4, verb = ?5, due_at = ?6,"
+                                                " lease_until = ?7, lease_owner = ?8, attempts = ?9, outcome = ?10, note = ?11,"
+                                                " started = ?12, settled = ?13, wake_at = ?14 WHERE id = ?1"),
+    [ST_TASK_DELETE] = WRITE_NOW("task_delete", "DELETE FROM task WHERE id = ?1"),
+    [ST_TASK_GET] = READS("task_get", "SELECT " TASK_COLUMNS " FROM task WHERE id = ?1"),
+    [ST_TASK_OF_ORDER] = READS("task_of_order", "SELECT " TASK_COLUMNS " FROM task WHERE order_id = ?1 ORDER BY step"),
+    [ST_TASK_DUE] = READS("task_due", "SELECT " TASK_COLUMNS " FROM task WHERE kind = ?1 AND state IN (1, 2) AND wake_at <= ?2"
+                                      " ORDER BY wake_at, id LIMIT ?3"),
+    [ST_TASK_NEXT_DUE] = READS("task_next_due", "SELECT min(wake_at) FROM task WHERE kind = ?1 AND state IN (1, 2)"),
+    [ST_TASK_DROP_LEASES] =
+        WRITE_NOW("task_drop_leases", "UPDATE task SET lease_until = ?2, wake_at = ?2 WHERE state = 2 AND lease_owner = ?1"
+                                      " AND lease_until > ?2"),
+    [ST_TASK_FIRST_OPEN] =
+        READS("task_first_open", "SELECT " TASK_COLUMNS " FROM task WHERE iccid = ?1 AND state <= 3 ORDER BY id LIMIT 1"),
+    [ST_TASK_BY_STATE] = READS("task_by_state", "SELECT state, count(*) FROM task GROUP BY state"),
+
+    // ---- subscription ----
+    [ST_SUBSCRIPTION_GET] = READS("subscription_get", "SELECT " SUBSCRIPTION_COLUMNS SUBSCRIPTION_FROM "WHERE s.iccid = ?1 AND s.id = ?2"),
+    [ST_SUBSCRIPTION_BY_ORDER] = READS(
+        "subscription_by_order", "SELECT " SUBSCRIPTION_COLUMNS " FROM orders o JOIN subscription s ON s.iccid = o.iccid AND s.id = o.id"
+                                 " JOIN product p ON p.id = s.product_id WHERE o.partner_id = ?1 AND o.id = ?2"),
+    [ST_SUBSCRIPTION_INSERT] =
+        WRITE("subscription_insert",
+              "INSERT INTO subscription (id, partner_id, iccid, product_id, name, email, state, ended, created, activation, expiry,"
+              " next_at, duration, duration_unit, first_usage, wanted_expiry, initial_bytes, spent_bytes, balance_as_of, sold_minor,"
+              " sold_currency, clock) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
+              " ?21, (SELECT CASE mode WHEN 1 THEN id ELSE 0 END FROM partner WHERE id = ?2))"),
+    // Usage moves the balance and seldom more: the timer's index is left alone then.
+    [ST_SUBSCRIPTION_UPDATE_BALANCE] =
+        WRITE_NOW("subscription_update_balance", "UPDATE subscription SET state = ?3, ended = ?4, activation = ?5, expiry = ?6,"
+                                                 " spent_bytes = ?8, balance_as_of = ?9 WHERE iccid = ?1 AND id = ?2 AND next_at IS ?7"),
+    [ST_SUBSCRIPTION_UPDATE] =
+        WRITE_NOW("subscription_update", "UPDATE subscription SET state = ?3, ended = ?4, activation = ?5, expiry = ?6, next_at = ?7,"
+                                         " spent_bytes = ?8, balance_as_of = ?9 WHERE iccid = ?1 AND id = ?2"),
+    [ST_SUBSCRIPTION_OPEN_COUNT] = READS("subscription_open_count", "SELECT count(*) FROM subscription WHERE iccid = ?1 AND state <= 2"),
+    [ST_SUBSCRIPTION_OPEN] = READS("subscription_open", "SELECT " SUBSCRIPTION_COLUMNS SUBSCRIPTION_FROM
+                                                        "WHERE s.iccid = ?1 AND s.state <= 2 ORDER BY s.expiry IS NULL, s.expiry, s.id"),
+    [ST_SUBSCRIPTION_DUE] = READS("subscription_due", "SELECT " SUBSCRIPTION_COLUMNS SUBSCRIPTION_FROM
+                                                      "WHERE s.clock = ?1 AND s.next_at <= ?2 ORDER BY s.next_at, s.id LIMIT ?3"),
+    [ST_SUBSCRIPTION_NEXT_DUE] =
+        READS("subscription_next_due", "SELECT min(next_at) FROM subscription WHERE clock = ?1 AND next_at IS NOT NULL"),
+    [ST_SUBSCRIPTION_KEYS] = READS("subscription_keys", SUBSCRIPTION_KEY SUBSCRIPTION_OF_PARTNER SUBSCRIPTION_PAGE),
+    [ST_SUBSCRIPTION_KEYS_COUNT] = READS("subscription_keys_count", SUBSCRIPTION_COUNT(SUBSCRIPTION_OF_PARTNER)),
+    [ST_SUBSCRIPTION_KEYS_SIM] =
+        READS("subscription_keys_sim", SUBSCRIPTION_KEY SUBSCRIPTION_OF_SIM " ORDER BY s.created / 1000 DESC, CASE s.state WHEN 2 THEN 0"
+                                                                            " WHEN 0 THEN 1 WHEN 1 THEN 1 ELSE 2 END, s.created DESC,"
+                                                                            " s.id DESC LIMIT ?8 OFFSET ?9"),
+    [ST_SUBSCRIPTION_KEYS_SIM_COUNT] = READS("subscription_keys_sim_count", SUBSCRIPTION_COUNT(SUBSCRIPTION_OF_SIM)),
+    [ST_SUBSCRIPTION_KEYS_EMAIL] = READS("subscription_keys_email", SUBSCRIPTION_KEY SUBSCRIPTION_OF_EMAIL SUBSCRIPTION_PAGE),
+    [ST_SUBSCRIPTION_KEYS_EMAIL_COUNT] = READS("subscription_keys_email_count", SUBSCRIPTION_COUNT(SUBSCRIPTION_OF_EMAIL)),
+
+    // ---- event ----
+    [ST_SEQUENCE_GET] = READS("sequence_get", "SELECT coalesce((SELECT last FROM partner_sequence WHERE partner_id = ?1), 0)"),
+    [ST_SEQUENCE_SET] = WRITE("sequence_set", "INSERT INTO partner_sequence (partner_id, last) VALUES (?1, ?2)"
+                                              " ON CONFLICT (partner_id) DO UPDATE SET last = excluded.last"),
+    [ST_EVENT_INSERT] = WRITE("event_insert", "INSERT INTO event (partner_id, sequence, type, created, order_id, iccid, payload)"
+                                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
+    [ST_EVENT_LIST] = READS("event_list", "SELECT partner_id, sequence, type, created, order_id, iccid, payload FROM event"
+                                          " WHERE partner_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"),
+    [ST_EVENT_RANGE] = READS("event_range", "SELECT (SELECT min(sequence) FROM event WHERE partner_id = ?1),"
+                                            " (SELECT max(sequence) FROM event WHERE partner_id = ?1)"),
+};

@@ -1,0 +1,592 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store.c - opening, the readers' pool, the writer and its group commit.
+ *
+ * The writer takes all jobs that wait (up to batch_max) and runs them in one transaction. It hopes: without savepoints, which would cost as
+ * much as a small job. A job that fails before it has written anything (a rule that does not hold, the usual case) leaves nothing to
+ * undo. Only when one fails after it wrote is the whole transaction undone and the batch run again with a savepoint for each job; and
+ * when even that does not hold (the database has given the transaction up: disk full), each job gets a transaction of its own. Jobs are
+ * answered after the commit, those too that were refused: what they were refused for may have been written by a job of the same batch.
+ */
+#include "store/store.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "store/migrate.h"
+#include "store/tx.h"
+
+#define TRIES_MAX 5
+#define HOOKS_MAX 8
+
+struct store {
+    struct store_options o;
+    const struct db_driver *driver;
+    char *location;
+    bool fresh;
+
+    struct tx writer; // the writer thread's
+
+    pthread_mutex_t pool_lock; // readers
+    pthread_cond_t pool_changed;
+    struct tx *readers;
+    int readers_open, readers_taken;
+    bool readers_held; // upkeep waits until none reads
+
+    pthread_mutex_t lock; // queue and stats
+    pthread_cond_t work;
+    struct store_job *head, **tail;
+    size_t queued;
+    bool closing, idle, running;
+    struct store_stats stats;
+
+    pthread_t thread;
+    bool started;
+
+    struct {
+        unsigned news;
+        void (*fn)(void *ctx, unsigned news);
+        void *ctx;
+    } hook[HOOKS_MAX];
+    size_t hooks;
+    bool upkeep_failed; // said already
+};
+
+void store_options_default(struct store_options *o) {
+    *o = (struct store_options){
+        .clock = &clock_system,
+        .rng = &rng_system,
+        .queue_max = 20000,
+        .batch_max = 1000,
+        .readers = 4,
+        .threaded = true,
+        .may_create = true,
+    };
+}
+
+// ---- one batch ----
+
+enum verdict { BATCH_COMMITTED, BATCH_FAILED, BATCH_AGAIN, BATCH_CAREFULLY };
+
+static enum err_kind begin(struct store *s, struct err *err) {
+    struct tx *tx = &s->writer;
+    tx->trouble = ERR_NONE;
+    tx->wrote = false;
+    tx->news = 0;
+    tx->now = clock_wall(s->o.clock);
+    return tx->db->driver->begin(tx->db, err);
+}
+
+static void undo_all(struct store *s) {
+    struct tx *tx = &s->writer;
+    tx->db->driver->rollback(tx->db);
+    tx->news = 0;
+    tx_forget(tx);
+}
+
+static enum err_kind commit(struct store *s, struct err *err) {
+    struct tx *tx = &s->writer;
+    enum err_kind kind = tx_flush(tx, err);
+    if (!kind)
+        kind = tx->db->driver->commit(tx->db, err);
+    if (kind)
+        undo_all(s);
+    else
+        tx_committed(tx);
+    return kind;
+}
+
+// Runs one job; its answer stands in the job. A verb's trouble counts even when the job thought nothing of it.
+static enum err_kind run_job(struct store *s, struct store_job *job) {
+    struct tx *tx = &s->writer;
+    tx->wrote = false;
+    tx->trouble = ERR_NONE;
+    err_clear(&job->err);
+    job->kind = job->run(tx, job->ctx, &job->err);
+    if (tx->trouble && !job->kind)
+        job->kind = err_set(&job->err, tx->trouble, "the store could not do what was asked");
+    return job->kind;
+}
+
+static void answer_all(struct store_job *first, enum err_kind kind, const struct err *err) {
+    for (struct store_job *job = first; job; job = job->next) {
+        job->kind = kind;
+        job->err = *err;
+    }
+}
+
+static enum verdict fail_or_again(struct store_job *first, enum err_kind kind, const struct err *err) {
+    if (kind == ERR_RETRY)
+        return BATCH_AGAIN;
+    answer_all(first, kind, err);
+    return BATCH_FAILED;
+}
+
+static enum verdict run_hoping(struct store *s, struct store_job *first) {
+    struct tx *tx = &s->writer;
+    struct err err = {0};
+    enum err_kind kind = begin(s, &err);
+    if (kind)
+        return fail_or_again(first, kind, &err);
+    for (struct store_job *job = first; job; job = job->next) {
+        kind = run_job(s, job);
+        if (kind && (tx->wrote || tx->trouble || kind == ERR_RETRY)) {
+            undo_all(s);
+            return kind == ERR_RETRY || tx->trouble == ERR_RETRY ? BATCH_AGAIN : BATCH_CAREFULLY;
+        }
+    }
+    kind = commit(s, &err);
+    if (kind == ERR_CONFLICT) // of a write that the driver had put off: some job's
+        return BATCH_CAREFULLY;
+    return kind ? fail_or_again(first, kind, &err) : BATCH_COMMITTED;
+}
+
+// A job between savepoint and release. False: the transaction itself is lost.
+static bool run_undoable(struct store *s, struct store_job *job, struct err *err) {
+    struct tx *tx = &s->writer;
+    const struct db_driver *d = tx->db->driver;
+    unsigned news = tx->news;
+    if (d->savepoint(tx->db, err))
+        return false;
+    enum err_kind kind = run_job(s, job);
+    if (!kind) {
+        kind = tx_flush(tx, &job->err);
+        if (!kind)
+            kind = d->release(tx->db, &job->err);
+        job->kind = kind;
+    }
+    if (!kind)
+        return true;
+    tx->news = news;
+    tx_forget(tx);
+    return d->undo(tx->db, err) == ERR_NONE;
+}
+
+static enum verdict run_carefully(struct store *s, struct store_job *first) {
+    struct tx *tx = &s->writer;
+    struct err err = {0};
+    enum err_kind kind = begin(s, &err);
+    if (kind)
+        return fail_or_again(first, kind, &err);
+    for (struct store_job *job = first; job; job = job->next) {
+        if (!run_undoable(s, job, &err)) {
+            undo_all(s);
+            return BATCH_CAREFULLY;
+        }
+        if (job->kind == ERR_RETRY || tx->trouble == ERR_RETRY) {
+            undo_all(s);
+            return BATCH_AGAIN;
+        }
+    }
+    kind = commit(s, &err);
+    return kind ? fail_or_again(first, kind, &err) : BATCH_COMMITTED;
+}
+
+// A job in a transaction of its own.
+static enum verdict run_single(struct store *s, struct store_job *job) {
+    struct err err = {0};
+    enum err_kind kind = begin(s, &err);
+    if (!kind) {
+        if (run_job(s, job)) {
+            undo_all(s);
+            return job->kind == ERR_RETRY ? BATCH_AGAIN : BATCH_FAILED;
+        }
+        kind = commit(s, &err);
+    }
+    if (!kind)
+        return BATCH_COMMITTED;
+    job->kind = kind;
+    job->err = err;
+    return kind == ERR_RETRY ? BATCH_AGAIN : BATCH_FAILED;
+}
+
+static void announce(struct store *s) {
+    unsigned news = s->writer.news;
+    for (size_t i = 0; news && i < s->hooks; i++) {
+        if (s->hook[i].news & news)
+            s->hook[i].fn(s->hook[i].ctx, news & s->hook[i].news);
+    }
+}
+
+static enum verdict try_often(struct store *s, struct store_job *first, enum verdict (*way)(struct store *, struct store_job *)) {
+    enum verdict verdict = BATCH_AGAIN;
+    for (int i = 0; i < TRIES_MAX && verdict == BATCH_AGAIN; i++)
+        verdict = way(s, first);
+    return verdict;
+}
+
+static void give_up(struct store_job *first) {
+    struct err err = {0};
+    err_set(&err, ERR_UNAVAILABLE, "the store is too busy with other writers");
+    answer_all(first, ERR_UNAVAILABLE, &err);
+}
+
+// All answers stand in the jobs afterwards; `done` has not been called.
+static void run_batch(struct store *s, struct store_job *first) {
+    enum verdict verdict = BATCH_CAREFULLY;
+    if (first->next) {
+        verdict = try_often(s, first, run_hoping);
+        if (verdict == BATCH_CAREFULLY)
+            verdict = try_often(s, first, run_carefully);
+    }
+    if (verdict != BATCH_CAREFULLY) {
+        if (verdict == BATCH_AGAIN)
+            give_up(first);
+        if (verdict == BATCH_COMMITTED)
+            announce(s);
+        return;
+    }
+    for (struct store_job *job = first; job; job = job->next) {
+        struct store_job *next = job->next;
+        job->next = NULL;
+        verdict = try_often(s, job, run_single);
+        if (verdict == BATCH_AGAIN)
+            give_up(job);
+        if (verdict == BATCH_COMMITTED)
+            announce(s);
+        job->next = next;
+    }
+}
+
+static void upkeep(struct store *s) {
+    struct db *db = s->writer.db;
+    struct err err = {0};
+    enum db_upkeep wants = DB_UPKEEP_DONE;
+    enum err_kind kind = db->driver->upkeep(db, false, &wants, &err);
+    if (!kind && wants == DB_UPKEEP_ALONE) {
+        pthread_mutex_lock(&s->pool_lock);
+        s->readers_held = true;
+        while (s->readers_taken > 0)
+            pthread_cond_wait(&s->pool_changed, &s->pool_lock);
+        pthread_mutex_unlock(&s->pool_lock);
+        kind = db->driver->upkeep(db, true, &wants, &err);
+        pthread_mutex_lock(&s->pool_lock);
+        s->readers_held = false;
+        pthread_cond_broadcast(&s->pool_changed);
+        pthread_mutex_unlock(&s->pool_lock);
+    }
+    if (kind && !s->upkeep_failed)
+        log_warn("store.upkeep_failed", LOG_ERR(&err));
+    s->upkeep_failed = kind != ERR_NONE;
+}
+
+static void work_off(struct store *s, struct store_job *first, size_t n) {
+    struct mono from = clock_mono(s->o.clock);
+    run_batch(s, first);
+    struct mono to = clock_mono(s->o.clock);
+    pthread_mutex_lock(&s->lock);
+    s->stats.batches++;
+    s->stats.jobs += (int64_t)n;
+    s->stats.last_batch_jobs = (int64_t)n;
+    s->stats.last_commit_us = (to.ns - from.ns) / 1000;
+    pthread_mutex_unlock(&s->lock);
+    for (struct store_job *job = first; job;) {
+        struct store_job *next = job->next; // `done` may free the job
+        job->done(job->ctx, job->kind, &job->err);
+        job = next;
+    }
+    upkeep(s);
+}
+
+// ---- the queue ----
+
+// Takes up to batch_max jobs; with the lock held.
+static struct store_job *take(struct store *s, size_t *n) {
+    struct store_job *first = s->head, **end = &s->head;
+    size_t taken = 0;
+    while (*end && taken < s->o.batch_max) {
+        end = &(*end)->next;
+        taken++;
+    }
+    s->head = *end;
+    *end = NULL;
+    if (!s->head)
+        s->tail = &s->head;
+    s->queued -= taken;
+    *n = taken;
+    return first;
+}
+
+static void *writer_main(void *ctx) {
+    struct store *s = ctx;
+    pthread_mutex_lock(&s->lock);
+    for (;;) {
+        while (!s->head && !s->closing) {
+            s->idle = true;
+            pthread_cond_wait(&s->work, &s->lock);
+        }
+        s->idle = false;
+        if (!s->head)
+            break;
+        size_t n = 0;
+        struct store_job *first = take(s, &n);
+        pthread_mutex_unlock(&s->lock);
+        work_off(s, first, n);
+        pthread_mutex_lock(&s->lock);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+// Without a thread: on the caller's. A job submitted from `done` is taken up by the loop that is running already.
+static void work_off_here(struct store *s) {
+    if (s->running)
+        return;
+    s->running = true;
+    while (s->head) {
+        size_t n = 0;
+        struct store_job *first = take(s, &n);
+        work_off(s, first, n);
+    }
+    s->running = false;
+}
+
+enum err_kind store_submit(struct store *s, struct store_job *job, struct err *err) {
+    job->next = NULL;
+    job->kind = ERR_NONE;
+    pthread_mutex_lock(&s->lock);
+    bool closing = s->closing, full = s->queued >= s->o.queue_max, wake = s->idle;
+    if (!closing && !full) {
+        *s->tail = job;
+        s->tail = &job->next;
+        s->queued++;
+        s->idle = false;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (closing)
+        return err_set(err, ERR_BUSY, "the server is stopping");
+    if (full)
+        return err_set(err, ERR_BUSY, "too many requests are waiting for the store");
+    if (!s->o.threaded)
+        work_off_here(s);
+    else if (wake)
+        pthread_cond_signal(&s->work);
+    return ERR_NONE;
+}
+
+struct waiter {
+    enum err_kind (*run)(struct tx *, void *, struct err *);
+    void *ctx;
+    struct err *err;
+    enum err_kind kind;
+    bool done;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+};
+
+static enum err_kind waiter_run(struct tx *tx, void *ctx, struct err *err) {
+    struct waiter *w = ctx;
+    return w->run(tx, w->ctx, err);
+}
+
+static void waiter_done(void *ctx, enum err_kind kind, const struct err *err) {
+    struct waiter *w = ctx;
+    pthread_mutex_lock(&w->lock);
+    w->kind = kind;
+    if (kind)
+        *w->err = *err;
+    w->done = true;
+    pthread_cond_signal(&w->changed);
+    pthread_mutex_unlock(&w->lock);
+}
+
+enum err_kind store_run(struct store *s, enum err_kind (*run)(struct tx *, void *, struct err *), void *ctx, struct err *err) {
+    CHECK(s->o.threaded ? !pthread_equal(pthread_self(), s->thread) : !s->running);
+    struct waiter w = {.run = run, .ctx = ctx, .err = err, .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct store_job job = {.run = waiter_run, .done = waiter_done, .ctx = &w};
+    enum err_kind kind = store_submit(s, &job, err);
+    if (kind)
+        return kind;
+    pthread_mutex_lock(&w.lock);
+    while (!w.done)
+        pthread_cond_wait(&w.changed, &w.lock);
+    pthread_mutex_unlock(&w.lock);
+    pthread_cond_destroy(&w.changed);
+    pthread_mutex_destroy(&w.lock);
+    return w.kind;
+}
+
+static enum err_kind ping(struct tx *tx, void *ctx, struct err *err) {
+    (void)ctx;
+    struct db_value params[] = {db_int(tx->now.ms)};
+    return tx_exec(tx, ST_PING, TX_PARAMS(params), err);
+}
+
+enum err_kind store_ping(struct store *s, struct err *err) {
+    return store_run(s, ping, NULL, err);
+}
+
+// ---- readers ----
+
+enum err_kind store_read_begin(struct store *s, struct tx **out, struct err *err) {
+    struct tx *tx = NULL;
+    pthread_mutex_lock(&s->pool_lock);
+    while (s->readers_held || s->readers_taken == s->readers_open)
+        pthread_cond_wait(&s->pool_changed, &s->pool_lock);
+    for (int i = 0; !tx; i++) {
+        CHECK(i < s->readers_open);
+        if (!s->readers[i].busy)
+            tx = &s->readers[i];
+    }
+    tx->busy = true;
+    s->readers_taken++;
+    pthread_mutex_unlock(&s->pool_lock);
+
+    tx->now = clock_wall(s->o.clock);
+    tx->trouble = ERR_NONE;
+    enum err_kind kind = tx->db->driver->begin(tx->db, err);
+    if (kind) {
+        store_read_end(tx);
+        return kind;
+    }
+    *out = tx;
+    return ERR_NONE;
+}
+
+void store_read_end(struct tx *tx) {
+    struct store *s = tx->store;
+    tx->db->driver->rollback(tx->db); // it has only read
+    pthread_mutex_lock(&s->pool_lock);
+    tx->busy = false;
+    s->readers_taken--;
+    pthread_cond_broadcast(&s->pool_changed);
+    pthread_mutex_unlock(&s->pool_lock);
+}
+
+// ---- opening and closing ----
+
+static enum err_kind choose_driver(const struct store_options *o, const struct db_driver **out, struct err *err) {
+    struct str location = str_of(o->location);
+    if (location.n == 0)
+        return err_set(err, ERR_INVALID, "store: a data folder is needed");
+    if (!o->driver && (str_starts(location, "postgresql://") || str_starts(location, "postgres://")))
+        return err_set(err, ERR_INVALID, "store: this topupd was built without PostgreSQL");
+    *out = o->driver ? o->driver : &db_sqlite;
+    return ERR_NONE;
+}
+
+static enum err_kind open_writer(struct store *s, struct err *err) {
+    const struct db_driver *d = s->driver;
+    struct tx *tx = &s->writer;
+    enum err_kind kind = d->open(d, s->location, true, s->o.may_create, &tx->db, err);
+    if (!kind)
+        kind = migrate(tx->db, &s->fresh, err);
+    if (!kind)
+        kind = d->prepare(tx->db, err);
+    if (!kind)
+        kind = d->begin(tx->db, err);
+    if (kind)
+        return kind;
+    kind = tx_start(tx, err);
+    d->rollback(tx->db);
+    return kind;
+}
+
+static enum err_kind open_readers(struct store *s, struct err *err) {
+    const struct db_driver *d = s->driver;
+    for (int i = 0; i < s->o.readers; i++) {
+        struct tx *tx = &s->readers[i];
+        tx_init(tx, s, false);
+        enum err_kind kind = d->open(d, s->location, false, false, &tx->db, err);
+        s->readers_open = i + 1;
+        if (!kind)
+            kind = d->prepare(tx->db, err);
+        if (kind)
+            return kind;
+    }
+    return ERR_NONE;
+}
+
+enum err_kind store_open(const struct store_options *o, struct store **out, struct err *err) {
+    CHECK(o->clock && o->rng && o->queue_max > 0 && o->batch_max > 0 && o->readers > 0);
+    const struct db_driver *driver = NULL;
+    enum err_kind kind = choose_driver(o, &driver, err);
+    if (kind)
+        return kind;
+    struct store *s = xcalloc(1, sizeof *s);
+    s->o = *o;
+    s->driver = driver;
+    s->location = xstrdup(o->location);
+    s->o.location = s->location;
+    s->tail = &s->head;
+    s->readers = xcalloc((size_t)o->readers, sizeof *s->readers);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->pool_lock, NULL);
+    pthread_cond_init(&s->work, NULL);
+    pthread_cond_init(&s->pool_changed, NULL);
+    tx_init(&s->writer, s, true);
+    id_gen_init(&s->writer.ids, o->rng);
+
+    kind = open_writer(s, err);
+    if (!kind)
+        kind = open_readers(s, err);
+    if (!kind && o->threaded) {
+        if (pthread_create(&s->thread, NULL, writer_main, s) == 0)
+            s->started = true;
+        else
+            kind = err_set(err, ERR_UNAVAILABLE, "store: cannot start the writer's thread");
+    }
+    if (kind) {
+        store_close(s);
+        return kind;
+    }
+    *out = s;
+    return ERR_NONE;
+}
+
+void store_close(struct store *s) {
+    if (!s)
+        return;
+    pthread_mutex_lock(&s->lock);
+    s->closing = true;
+    pthread_mutex_unlock(&s->lock);
+    if (s->started) {
+        pthread_cond_signal(&s->work);
+        pthread_join(s->thread, NULL);
+    }
+    CHECK(s->readers_taken == 0);
+    for (int i = 0; i < s->readers_open; i++) {
+        s->driver->close(s->readers[i].db);
+        tx_release(&s->readers[i]);
+    }
+    s->driver->close(s->writer.db); // last: it copies the log into the file
+    tx_release(&s->writer);
+    pthread_cond_destroy(&s->pool_changed);
+    pthread_cond_destroy(&s->work);
+    pthread_mutex_destroy(&s->pool_lock);
+    pthread_mutex_destroy(&s->lock);
+    free(s->readers);
+    free(s->location);
+    free(s);
+}
+
+// ---- the rest ----
+
+void store_on_commit(struct store *s, unsigned news, void (*fn)(void *ctx, unsigned news), void *ctx) {
+    CHECK(s->hooks < HOOKS_MAX);
+    s->hook[s->hooks].news = news;
+    s->hook[s->hooks].fn = fn;
+    s->hook[s->hooks].ctx = ctx;
+    s->hooks++;
+}
+
+bool store_is_fresh(const struct store *s) {
+    return s->fresh;
+}
+
+const struct clock *store_clock(const struct store *s) {
+    return s->o.clock;
+}
+
+const struct rng *tx_rng(const struct tx *tx) {
+    return tx->store->o.rng;
+}
+
+void store_stats_get(struct store *s, struct store_stats *out) {
+    pthread_mutex_lock(&s->lock);
+    *out = s->stats;
+    out->queued = (int64_t)s->queued;
+    pthread_mutex_unlock(&s->lock);
+}

@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/store_order.h"
+
+#include "store/list.h"
+#include "store/tx.h"
+
+static void read_order(struct row *r, void *out) {
+    struct order *o = out;
+    struct subscriber *who = &o->subscriber;
+    o->id = row_uuid(r);
+    o->partner_id = row_int(r);
+    o->state = (enum order_state)row_int_in(r, ORDER_ACCEPTED, ORDER_FAILED);
+    o->operation = (enum operation)row_int_in(r, OP_ACTIVATION, OP_TOPUP);
+    o->sim_type = (enum sim_type)row_int_in(r, SIM_ESIM, SIM_PSIM);
+    row_chars(r, o->country, sizeof o->country);
+    o->product_id = row_int(r);
+    row_chars(r, o->product_public_id, sizeof o->product_public_id);
+    o->sold = row_money(r);
+    o->activation = row_wall(r);
+    o->expiration = row_wall(r);
+    who->email = row_str(r);
+    who->first_name = row_str(r);
+    who->last_name = row_str(r);
+    who->country_of_residence = row_str(r);
+    who->language = row_str(r);
+    who->device_os = row_str(r);
+    who->device_model = row_str(r);
+    who->device_id = row_str(r);
+    who->device_eid = row_str(r);
+    o->iccid = row_int_or(r, ICCID_NONE);
+    o->matching_id = row_str(r);
+    o->smdp = row_str(r);
+    o->correlation_id = row_str(r);
+    o->reference = row_str(r);
+    o->failure = row_str(r);
+    o->created = row_wall(r);
+    o->finished = row_wall(r);
+}
+
+enum err_kind store_order_get(struct tx *tx, struct uuid id, struct arena *a, struct order *out, struct err *err) {
+    struct db_value params[] = {db_int(uuid_partner(id)), db_uuid(&id)};
+    return tx_get(tx, ST_ORDER_GET, TX_PARAMS(params), read_order, a, out, sizeof *out, "order", err);
+}
+
+enum err_kind store_order_by_reference(struct tx *tx, int64_t partner_id, struct str reference, struct arena *a, struct order *out,
+                                       struct err *err) {
+    struct db_value params[] = {db_int(partner_id), db_text(reference)};
+    return tx_get(tx, ST_ORDER_BY_REFERENCE, TX_PARAMS(params), read_order, a, out, sizeof *out, "order", err);
+}
+
+enum err_kind store_order_insert(struct tx *tx, const struct order *o, struct err *err) {
+    CHECK(uuid_partner(o->id) == o->partner_id); // or its id would not find it
+    const struct subscriber *who = &o->subscriber;
+    struct db_value params[] = {
+        db_uuid(&o->id),          db_int(o->partner_id),    db_int(o->state),
+        db_int(o->operation),     db_int(o->sim_type),      db_text(str_of(o->country)),
+        db_int(o->product_id),    db_minor(&o->sold),       db_currency(&o->sold),
+        db_wall(o->activation),   db_wall(o->expiration),   db_text(who->email),
+        db_text(who->first_name), db_text(who->last_name),  db_text(who->country_of_residence),
+        db_text(who->language),   db_text(who->device_os),  db_text(who->device_model),
+        db_text(who->device_id),  db_text(who->device_eid), db_iccid(o->iccid),
+        db_text(o->matching_id),  db_text(o->smdp),         db_text(o->correlation_id),
+        db_text(o->reference),    db_text(o->failure),      db_int(o->created.ms),
+        db_wall(o->finished),
+    };
+    enum err_kind kind = tx_exec(tx, ST_ORDER_INSERT, TX_PARAMS(params), err);
+    if (kind != ERR_CONFLICT)
+        return kind;
+    if (strstr(err_first(err), "reference"))
+        return err_set(err, ERR_CONFLICT, "reference: is taken by another order");
+    if (strstr(err_first(err), "foreign key"))
+        return err_set(err, ERR_CONFLICT, "product.id: the partner has no such product");
+    return err_set(err, ERR_CONFLICT, "id: there is such an order already");
+}
+
+enum err_kind store_order_update(struct tx *tx, const struct order *o, struct err *err) {
+    struct db_value params[] = {
+        db_int(o->partner_id), db_uuid(&o->id),    db_int(o->state),        db_wall(o->finished),
+        db_text(o->failure),   db_iccid(o->iccid), db_text(o->matching_id), db_text(o->smdp),
+    };
+    // Only an eSIM's activation learns its SIM on the way, only a failure has something to say: the usual order just ends.
+    bool whole = (o->operation == OP_ACTIVATION && o->sim_type == SIM_ESIM) || str_present(o->failure);
+    int64_t changed = 0;
+    enum err_kind kind = tx_exec_changed(tx, whole ? ST_ORDER_UPDATE : ST_ORDER_FINISH, params, whole ? 8 : 4, &changed, err);
+    if (!kind && !changed)
+        kind = err_set(err, ERR_NOT_FOUND, "no such order");
+    return kind;
+}
+
+// ---- lists ----
+
+// An id that sorts before all made at `ms` or later.
+static struct uuid id_at(int64_t ms) {
+    struct uuid id = {{0}};
+    const int64_t most = (INT64_C(1) << 48) - 1;
+    ms = ms < 0 ? 0 : ms > most ? most : ms;
+    for (int i = 5; i >= 0; i--, ms >>= 8)
+        id.b[i] = (uint8_t)(ms & 0xff);
+    return id;
+}
+
+// Ids are made when the job runs, a moment after `created` was taken, or long after it when the clock was set back in between.
+#define ID_LATE_MS (24 * 3600 * INT64_C(1000))
+
+// Which way to the rows, by what is asked: see the schema, `orders`.
+static void choose_keys(const struct order_filter *f, struct list *list) {
+    if (str_present(f->reference))
+        list->keys = ST_ORDER_KEYS_REFERENCE, list->count = ST_ORDER_KEYS_REFERENCE_COUNT;
+    else if (f->iccid != ICCID_NONE)
+        list->keys = ST_ORDER_KEYS_SIM, list->count = ST_ORDER_KEYS_SIM_COUNT;
+    else if (f->state == ORDER_ACCEPTED || f->state == ORDER_FULFILLING)
+        list->keys = ST_ORDER_KEYS_OPEN, list->count = ST_ORDER_KEYS_OPEN_COUNT;
+    else if (f->state == ORDER_FAILED)
+        list->keys = ST_ORDER_KEYS_FAILED, list->count = ST_ORDER_KEYS_FAILED_COUNT;
+    else if (str_present(f->correlation_id))
+        list->keys = ST_ORDER_KEYS_RECENT, list->count = ST_ORDER_KEYS_RECENT_COUNT, list->each_partner = f->partner_id == 0;
+    else
+        list->keys = ST_ORDER_KEYS, list->count = ST_ORDER_KEYS_COUNT, list->each_partner = f->partner_id == 0;
+}
+
+enum err_kind store_order_list(struct tx *tx, const struct order_filter *f, int64_t offset, int64_t limit, struct arena *a,
+                               struct order **out, size_t *n, int64_t *total, struct err *err) {
+    struct uuid low = id_at(wall_set(f->after) ? f->after.ms : 0), high;
+    memset(&high, 0xff, sizeof high);
+    if (wall_set(f->before) && f->before.ms < INT64_MAX - ID_LATE_MS)
+        high = id_at(f->before.ms + ID_LATE_MS);
+    struct list list = {
+        .params =
+            {
+                db_id(f->partner_id),
+                db_wall(f->after),
+                db_wall(f->before),
+                f->state < 0 ? db_null() : db_int(f->state),
+                db_text(f->correlation_id),
+                db_text(f->reference),
+                db_iccid(f->iccid),
+                db_uuid(&low),
+                db_uuid(&high),
+                db_int(ORDER_LIST_RECENT),
+            },
+        .n = 12,
+    };
+    choose_keys(f, &list);
+    struct list_key *keys = NULL;
+    size_t count = 0;
+    int64_t sum = 0;
+    enum err_kind kind = list_keys(tx, &list, offset, limit, a, &keys, &count, total ? &sum : NULL, err);
+    if (kind)
+        return kind;
+    struct order *orders = arena_array(a, struct order, count + 1);
+    if (!orders)
+        return tx_no_memory(err);
+    for (size_t i = 0; i < count; i++) {
+        kind = store_order_get(tx, keys[i].id, a, &orders[i], err);
+        if (kind)
+            return kind;
+    }
+    *out = orders;
+    *n = count;
+    if (total)
+        *total = sum;
+    return ERR_NONE;
+}
+
+// ---- counts ----
+
+enum err_kind store_order_open_count(struct tx *tx, iccid_t iccid, int64_t *count, struct err *err) {
+    struct db_value params[] = {db_int(iccid)};
+    return tx_int(tx, ST_ORDER_OPEN_COUNT, TX_PARAMS(params), count, err);
+}
+
+struct state_count {
+    int64_t state, count;
+};
+
+static void read_state_count(struct row *r, void *out) {
+    struct state_count *c = out;
+    c->state = row_int_in(r, 0, TASK_UNDONE);
+    c->count = row_int(r);
+}
+
+static enum err_kind count_states(struct tx *tx, enum statement st, int64_t *by_state, int64_t states, struct err *err) {
+    struct arena a;
+    arena_init(&a, 4096);
+    void *rows = NULL;
+    size_t n = 0;
+    enum err_kind kind = tx_list(tx, st, NULL, 0, read_state_count, &a, sizeof(struct state_count), 0, &rows, &n, err);
+    if (!kind) {
+        const struct state_count *counts = rows;
+        memset(by_state, 0, (size_t)states * sizeof *by_state);
+        for (size_t i = 0; i < n; i++) {
+            if (counts[i].state < states)
+                by_state[counts[i].state] = counts[i].count;
+        }
+    }
+    arena_release(&a);
+    return kind;
+}
+
+enum err_kind store_order_counts(struct tx *tx, int64_t by_state[4], int64_t tasks_by_state[7], struct err *err) {
+    enum err_kind kind = count_states(tx, ST_ORDER_OPEN_BY_STATE, by_state, 4, err);
+    if (kind)
+        return kind;
+    by_state[ORDER_COMPLETED] = by_state[ORDER_FAILED] = 0;
+    return count_states(tx, ST_TASK_BY_STATE, tasks_by_state, 7, err);
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/store_sim.h"
+
+#include "store/tx.h"
+
+static void read_sim(struct row *r, void *out) {
+    struct sim *s = out;
+    s->iccid = row_int_in(r, 0, INT64_MAX);
+    s->partner_id = row_int_or(r, 0);
+    s->type = (enum sim_type)row_int_in(r, SIM_ESIM, SIM_PSIM);
+    s->service = (enum sim_service)row_int_in(r, SIM_STOCK, SIM_ACTIVE);
+    s->esim = (enum esim_status)row_int_in(r, ESIM_NONE, ESIM_UNAVAILABLE);
+    s->imsi = row_str(r);
+    s->msisdn = row_str(r);
+    s->eid = row_str(r);
+    s->matching_id = row_str(r);
+    s->smdp = row_str(r);
+    s->activated = row_wall(r);
+    s->modified = row_wall(r);
+}
+
+enum { SIM_PARAMS = 12 };
+static void sim_params(const struct sim *s, struct db_value p[SIM_PARAMS]) {
+    p[0] = db_int(s->iccid);
+    p[1] = db_id(s->partner_id);
+    p[2] = db_int(s->type);
+    p[3] = db_int(s->service);
+    p[4] = db_int(s->esim);
+    p[5] = db_text(s->imsi);
+    p[6] = db_text(s->msisdn);
+    p[7] = db_text(s->eid);
+    p[8] = db_text(s->matching_id);
+    p[9] = db_text(s->smdp);
+    p[10] = db_wall(s->activated);
+    p[11] = db_int(s->modified.ms);
+}
+
+enum err_kind store_sim_get(struct tx *tx, iccid_t iccid, struct arena *a, struct sim *out, struct err *err) {
+    struct db_value params[] = {db_int(iccid)};
+    return tx_get(tx, ST_SIM_GET, TX_PARAMS(params), read_sim, a, out, sizeof *out, "SIM", err);
+}
+
+enum err_kind store_sim_by_imsi(struct tx *tx, struct str imsi, struct arena *a, struct sim *out, struct err *err) {
+    struct db_value params[] = {db_text(imsi)};
+    return tx_get(tx, ST_SIM_BY_IMSI, TX_PARAMS(params), read_sim, a, out, sizeof *out, "SIM", err);
+}
+
+enum err_kind store_sim_by_msisdn(struct tx *tx, struct str msisdn, struct arena *a, struct sim *out, struct err *err) {
+    struct db_value params[] = {db_text(msisdn)};
+    return tx_get(tx, ST_SIM_BY_MSISDN, TX_PARAMS(params), read_sim, a, out, sizeof *out, "SIM", err);
+}
+
+// Which of a SIM's numbers somebody else has, from the constraint's name.
+static enum err_kind number_taken(enum err_kind kind, struct err *err) {
+    if (kind != ERR_CONFLICT)
+        return kind;
+    static const char *const numbers[] = {"iccid", "imsi", "msisdn", "matching_id"};
+    const char *constraint = err_first(err);
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        if (strstr(constraint, numbers[i]))
+            return err_set(err, ERR_CONFLICT, "%s: another SIM has it", numbers[i]);
+    }
+    return err_set(err, ERR_CONFLICT, "partner: no such partner");
+}
+
+enum err_kind store_sim_insert(struct tx *tx, const struct sim *s, struct err *err) {
+    struct db_value params[SIM_PARAMS];
+    sim_params(s, params);
+    return number_taken(tx_exec(tx, ST_SIM_INSERT, TX_PARAMS(params), err), err);
+}
+
+enum err_kind store_sim_update(struct tx *tx, const struct sim *s, struct err *err) {
+    struct db_value params[SIM_PARAMS];
+    sim_params(s, params);
+    int64_t changed = 0;
+    enum err_kind kind = tx_exec_changed(tx, ST_SIM_UPDATE_LIFE, TX_PARAMS(params), &changed, err);
+    if (!kind && !changed) // a number or the owner is another now
+        kind = number_taken(tx_exec_changed(tx, ST_SIM_UPDATE, TX_PARAMS(params), &changed, err), err);
+    if (!kind && !changed)
+        kind = err_set(err, ERR_NOT_FOUND, "no such SIM");
+    return kind;
+}
+
+static enum err_kind give(struct tx *tx, iccid_t iccid, int64_t partner_id, int64_t *changed, struct err *err) {
+    struct db_value params[] = {db_int(iccid), db_id(partner_id), db_int(tx->now.ms)};
+    enum err_kind kind = tx_exec_changed(tx, ST_SIM_GIVE, TX_PARAMS(params), changed, err);
+    return kind == ERR_CONFLICT ? err_set(err, ERR_NOT_FOUND, "no such partner") : kind;
+}
+
+static enum err_kind stock_profile(struct tx *tx, int64_t partner_id, struct arena *a, struct sim *out, struct err *err) {
+    struct db_value params[] = {db_id(partner_id)};
+    return tx_get(tx, ST_SIM_STOCK_PROFILE, TX_PARAMS(params), read_sim, a, out, sizeof *out, "eSIM profile in stock", err);
+}
+
+enum err_kind store_sim_take_profile(struct tx *tx, int64_t partner_id, struct arena *a, struct sim *out, struct err *err) {
+    CHECK(partner_id > 0);
+    enum err_kind kind = stock_profile(tx, partner_id, a, out, err);
+    if (kind != ERR_NOT_FOUND)
+        return kind;
+    err_clear(err);
+    struct sim found;
+    kind = stock_profile(tx, 0, a, &found, err);
+    if (kind)
+        return kind;
+    int64_t changed = 0;
+    kind = give(tx, found.iccid, partner_id, &changed, err);
+    if (kind)
+        return kind;
+    *out = found;
+    out->partner_id = partner_id;
+    out->modified = tx->now;
+    return ERR_NONE;
+}
+
+enum err_kind store_sim_assign(struct tx *tx, iccid_t iccid, int64_t partner_id, struct err *err) {
+    int64_t changed = 0;
+    enum err_kind kind = give(tx, iccid, partner_id, &changed, err);
+    if (kind || changed)
+        return kind;
+    struct arena a;
+    arena_init(&a, 4096);
+    struct sim s;
+    kind = store_sim_get(tx, iccid, &a, &s, err);
+    arena_release(&a);
+    return kind ? kind : err_set(err, ERR_CONFLICT, "the SIM is not in stock: it is %s", sim_service_words[s.service]);
+}
+
+// ---- lists ----
+
+enum { FILTER_PARAMS = 4, LIST_PARAMS = 7 };
+static void filter_params(const struct sim_filter *f, struct db_value p[FILTER_PARAMS]) {
+    p[0] = f->partner_id > 0 ? db_int(f->partner_id) : db_null();
+    p[1] = db_int(f->type);
+    p[2] = db_int(f->service);
+    p[3] = db_int(f->partner_id < 0);
+}
+
+enum err_kind store_sim_list(struct tx *tx, const struct sim_filter *f, iccid_t after, int64_t offset, int64_t limit, struct arena *a,
+                             struct sim **out, size_t *n, struct err *err) {
+    struct db_value params[LIST_PARAMS];
+    filter_params(f, params);
+    params[4] = db_int(after == ICCID_NONE ? -1 : after);
+    params[5] = db_int(limit);
+    params[6] = db_int(offset);
+    enum statement st = f->partner_id <= 0 ? ST_SIM_LIST : f->service == SIM_ACTIVE ? ST_SIM_LIST_ACTIVE : ST_SIM_LIST_OF_PARTNER;
+    void *rows = NULL;
+    enum err_kind kind = tx_list(tx, st, TX_PARAMS(params), read_sim, a, sizeof **out, 0, &rows, n, err);
+    if (!kind)
+        *out = rows;
+    return kind;
+}
+
+enum err_kind store_sim_count(struct tx *tx, const struct sim_filter *f, int64_t *total, struct err *err) {
+    struct db_value params[FILTER_PARAMS];
+    filter_params(f, params);
+    enum statement st = f->partner_id <= 0 ? ST_SIM_COUNT : f->service == SIM_ACTIVE ? ST_SIM_COUNT_ACTIVE : ST_SIM_COUNT_OF_PARTNER;
+    return tx_int(tx, st, TX_PARAMS(params), total, err);
+}
+
+// ---- notification preferences ----
+
+static void read_notification(struct row *r, void *out) {
+    struct sim_notification *p = out;
+    p->type = (enum notification_type)row_int_in(r, 0, NOTIFY_TYPES - 1);
+    p->url = row_str(r);
+}
+
+enum err_kind store_notification_list(struct tx *tx, iccid_t iccid, struct arena *a, struct sim_notification out[NOTIFY_TYPES], size_t *n,
+                                      struct err *err) {
+    struct db_value params[] = {db_int(iccid)};
+    void *rows = NULL;
+    size_t got = 0;
+    enum err_kind kind = tx_list(tx, ST_NOTIFICATION_LIST, TX_PARAMS(params), read_notification, a, sizeof *out, 0, &rows, &got, err);
+    if (kind)
+        return kind;
+    CHECK(got <= NOTIFY_TYPES); // the key is (SIM, type), and the type was looked at
+    memcpy(out, rows, got * sizeof *out);
+    *n = got;
+    return ERR_NONE;
+}
+
+enum err_kind store_notification_put(struct tx *tx, iccid_t iccid, enum notification_type type, struct str url, struct err *err) {
+    struct db_value params[] = {db_int(iccid), db_int(type), db_text(url)};
+    enum err_kind kind = tx_exec(tx, ST_NOTIFICATION_PUT, TX_PARAMS(params), err);
+    return kind == ERR_CONFLICT ? err_set(err, ERR_NOT_FOUND, "no such SIM") : kind;
+}
+
+enum err_kind store_notification_delete(struct tx *tx, iccid_t iccid, enum notification_type type, bool *was_there, struct err *err) {
+    struct db_value params[] = {db_int(iccid), db_int(type)};
+    int64_t changed = 0;
+    enum err_kind kind = tx_exec_changed(tx, ST_NOTIFICATION_DELETE, TX_PARAMS(params), &changed, err);
+    if (!kind)
+        *was_there = changed > 0;
+    return kind;
+}

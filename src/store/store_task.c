@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store_task.c - the tasks of unfinished orders: verbs of store_order.h.
+ */
+#include "store/store_order.h"
+#include "store/tx.h"
+
+static void read_task(struct row *r, void *out) {
+    struct task *t = out;
+    t->id = row_int(r);
+    t->order_id = row_uuid(r);
+    t->partner_id = row_int(r);
+    t->iccid = row_int_or(r, ICCID_NONE);
+    t->step = (int)row_int_in(r, 0, 15);
+    t->kind = (enum task_kind)row_int_in(r, 0, TASK_KINDS - 1);
+    t->peer = row_str(r);
+    t->state = (enum task_state)row_int_in(r, TASK_BLOCKED, TASK_UNDONE);
+    t->verb = (enum task_verb)row_int_in(r, TASK_START, TASK_CANCEL);
+    t->due_at = row_wall(r);
+    t->lease_until = row_wall(r);
+    t->lease_owner = row_int(r);
+    t->attempts = (int)row_int_in(r, 0, INT32_MAX);
+    t->outcome = (enum outcome_kind)row_int_in(r, OUTCOME_DONE, OUTCOME_UNSURE);
+    t->note = row_str(r);
+    t->started = row_wall(r);
+    t->settled = row_wall(r);
+}
+
+// The instant from which it may be taken: by whoever comes while READY, by another when the lease has run out.
+static struct wall wake_at(const struct task *t) {
+    return t->state == TASK_CLAIMED && wall_set(t->lease_until) ? t->lease_until : t->due_at;
+}
+
+enum err_kind store_task_insert(struct tx *tx, const struct task *t, struct err *err) {
+    struct db_value params[] = {
+        db_int(t->id),           db_uuid(&t->order_id),  db_int(t->partner_id), db_iccid(t->iccid), db_int(t->step),
+        db_int(t->kind),         db_text(t->peer),       db_int(t->state),      db_int(t->verb),    db_int(t->due_at.ms),
+        db_wall(t->lease_until), db_int(t->lease_owner), db_int(t->attempts),   db_int(t->outcome), db_text(t->note),
+        db_wall(t->started),     db_wall(t->settled),    db_int(wake_at(t).ms),
+    };
+    enum err_kind kind = tx_exec(tx, ST_TASK_INSERT, TX_PARAMS(params), err);
+    if (!kind)
+        tx_news(tx, NEWS_TASKS);
+    return kind;
+}
+
+enum err_kind store_task_update(struct tx *tx, const struct task *t, struct err *err) {
+    struct db_value params[] = {
+        db_int(t->id),        db_iccid(t->iccid),      db_text(t->peer),       db_int(t->state),      db_int(t->verb),
+        db_int(t->due_at.ms), db_wall(t->lease_until), db_int(t->lease_owner), db_int(t->attempts),   db_int(t->outcome),
+        db_text(t->note),     db_wall(t->started),     db_wall(t->settled),    db_int(wake_at(t).ms),
+    };
+    int64_t changed = 0;
+    enum err_kind kind = tx_exec_changed(tx, ST_TASK_UPDATE, TX_PARAMS(params), &changed, err);
+    if (!kind && !changed)
+        kind = err_set(err, ERR_NOT_FOUND, "no such task");
+    if (!kind)
+        tx_news(tx, NEWS_TASKS);
+    return kind;
+}
+
+enum err_kind store_task_delete(struct tx *tx, int64_t id, struct err *err) {
+    struct db_value params[] = {db_int(id)};
+    int64_t changed = 0;
+    enum err_kind kind = tx_exec_changed(tx, ST_TASK_DELETE, TX_PARAMS(params), &changed, err);
+    if (!kind && !changed)
+        kind = err_set(err, ERR_NOT_FOUND, "no such task");
+    return kind;
+}
+
+enum err_kind store_task_get(struct tx *tx, int64_t id, struct arena *a, struct task *out, struct err *err) {
+    struct db_value params[] = {db_int(id)};
+    return tx_get(tx, ST_TASK_GET, TX_PARAMS(params), read_task, a, out, sizeof *out, "task", err);
+}
+
+static enum err_kind tasks(struct tx *tx, enum statement st, const struct db_value *params, size_t n_params, size_t expect, struct arena *a,
+                           struct task **out, size_t *n, struct err *err) {
+    void *rows = NULL;
+    enum err_kind kind = tx_list(tx, st, params, n_params, read_task, a, sizeof **out, expect, &rows, n, err);
+    if (!kind)
+        *out = rows;
+    return kind;
+}
+
+enum err_kind store_task_of_order(struct tx *tx, struct uuid order_id, struct arena *a, struct task **out, size_t *n, struct err *err) {
+    struct db_value params[] = {db_uuid(&order_id)};
+    return tasks(tx, ST_TASK_OF_ORDER, TX_PARAMS(params), PLAN_MAX, a, out, n, err);
+}
+
+enum err_kind store_task_due(struct tx *tx, enum task_kind kind, struct wall now, int64_t limit, struct arena *a, struct task **out,
+                             size_t *n, struct err *err) {
+    struct db_value params[] = {db_int(kind), db_int(now.ms), db_int(limit)};
+    return tasks(tx, ST_TASK_DUE, TX_PARAMS(params), (size_t)(limit > 0 ? limit : 0), a, out, n, err);
+}
+
+static void read_wall(struct row *r, void *out) {
+    *(struct wall *)out = row_wall(r);
+}
+
+enum err_kind store_task_next_due(struct tx *tx, enum task_kind kind, struct wall *out, struct err *err) {
+    struct db_value params[] = {db_int(kind)};
+    return tx_get(tx, ST_TASK_NEXT_DUE, TX_PARAMS(params), read_wall, NULL, out, sizeof *out, "task", err);
+}
+
+enum err_kind store_task_drop_leases(struct tx *tx, int64_t lease_owner, struct wall now, int64_t *dropped, struct err *err) {
+    struct db_value params[] = {db_int(lease_owner), db_int(now.ms)};
+    enum err_kind kind = tx_exec_changed(tx, ST_TASK_DROP_LEASES, TX_PARAMS(params), dropped, err);
+    if (!kind)
+        tx_news(tx, NEWS_TASKS);
+    return kind;
+}
+
+enum err_kind store_task_first_open(struct tx *tx, iccid_t iccid, struct arena *a, struct task *out, struct err *err) {
+    struct db_value params[] = {db_int(iccid)};
+    return tx_get(tx, ST_TASK_FIRST_OPEN, TX_PARAMS(params), read_task, a, out, sizeof *out, "open task on this SIM", err);
+}
