@@ -251,6 +251,7 @@ void csv_put(struct buf *out, struct str s, bool first) {
     if (!first)
         buf_add_char(out, ',');
     bool quote = s.n > 0 && (s.p[0] == ' ' || s.p[0] == '\t' || s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t');
+    quote = quote || str_starts(s, "\xEF\xBB\xBF"); // at the start of a file it would be taken for a byte order mark
     for (size_t i = 0; i < s.n && !quote; i++)
         quote = s.p[i] == ',' || s.p[i] == '"' || s.p[i] == '\n' || s.p[i] == '\r';
     if (!quote) {
