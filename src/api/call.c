@@ -24,7 +24,8 @@ void call_empty(struct call *c, int status) {
 }
 
 // Into a buffer of the caller's; cut when longer, which no path of ours is.
-static struct str url_text(const struct call *c, const char *path_fmt, va_list args, char out[LINK_MAX]) {
+__attribute__((format(printf, 2, 0))) static struct str url_text(const struct call *c, const char *path_fmt, va_list args,
+                                                                 char out[LINK_MAX]) {
     bool public_api = strncmp(path_fmt, "/v2/", 4) == 0 || strcmp(path_fmt, "/v2") == 0;
     struct str base = public_api ? c->api->base_url : c->api->origin;
     size_t n = base.n < LINK_MAX / 2 ? base.n : LINK_MAX / 2;
