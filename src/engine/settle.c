@@ -25,14 +25,6 @@ static const char *const failure_words[TASK_KINDS] = {
     [TASK_ALLOWANCE_ADD] = "the allowance could not be added",
 };
 
-// What is said of a subscription at birth.
-static const enum event_type subscription_events[] = {
-    [SUB_PENDING] = EVENT_SUBSCRIPTION_PENDING,
-    [SUB_PENDING_USAGE] = EVENT_SUBSCRIPTION_PENDING,
-    [SUB_ACTIVE] = EVENT_SUBSCRIPTION_ACTIVATED,
-    [SUB_EXPIRED] = EVENT_SUBSCRIPTION_EXPIRED,
-};
-
 // A row that another row points to is not there: the store has lost something.
 static enum err_kind lost(enum err_kind k, const char *what, struct err *err) {
     return k == ERR_NOT_FOUND ? err_set(err, ERR_CORRUPT, "%s is not in the store", what) : k;
@@ -257,7 +249,7 @@ static enum err_kind complete(struct turn *t, struct hand *h, struct err *err) {
             return k;
     }
     struct event e = {.partner_id = h->order.partner_id,
-                      .type = subscription_events[sub.state],
+                      .type = event_of_subscription(sub.state),
                       .created = h->partner_now,
                       .order_id = h->order.id,
                       .iccid = h->order.iccid};
