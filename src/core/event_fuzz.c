@@ -3,7 +3,7 @@
 // says its kind, so each input is tried as all three.
 #include "core/event.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "base/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct str payload = {(const char *)data, size};

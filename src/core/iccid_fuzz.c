@@ -2,7 +2,7 @@
 // Any bytes as an ICCID and as the other numbers of the field: what is taken comes back as it was.
 #include "core/iccid.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "base/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct str text = {(const char *)data, size};
