@@ -244,6 +244,8 @@ static void fake_call(struct peer *p, const struct peer_request *r) {
         rec->calls++;
     switch (action) {
     case ACT_REFUSE:
+        if (r->verb == TASK_PROBE && rec->is_done) // what is done cannot have been refused
+            break;
         o.kind = OUTCOME_REFUSED;
         snprintf(o.note, sizeof(o.note), "refused by script");
         break;

@@ -9,7 +9,7 @@
  * `#` are skipped. Delays as 500ms, 3s. Actions:
  *   done          carried out; with a delay the answer comes after it
  *   late          the same, always with a delay (1s when none is given)
- *   refuse        no, for good
+ *   refuse        no, for good; to PROBE only if it was not done: the element never lies
  *   unavailable   nothing reached it
  *   hang          never answers, nothing done
  *   lost-undone   the same, under the name of its cause: the request got lost
