@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/token.h"
 
-
 #define PAIRS_MAX 100  // name=value pairs of a body that are looked at; no client sends a tenth of it
 #define BASIC_MAX 2048 // bytes of base64 in an Authorization header
 #define TOKEN_PATH "/protocol/openid-connect/token"
