@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/routes.h"
+#include "api/admin.h"
 #include "api/orders.h"
 #include "api/preferences.h"
 #include "api/products.h"
@@ -53,6 +54,44 @@ const struct route api_routes[] = {
     // ---- for everybody: QR images ----
     {HTTP_GET, "/connect/qrcode/v1/esim/{lpa}", ACCESS_PUBLIC, "qrcode", WORK_NONE, BODY_NONE, qr_parse, NULL, qr_reply},
     {HTTP_GET, "/qrcode/v1/esim/{lpa}",         ACCESS_PUBLIC, "qrcode", WORK_NONE, BODY_NONE, qr_parse, NULL, qr_reply},
+
+    // ---- operators: partners ----
+    {HTTP_POST,  "/admin/v1/partners",                           ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON,          admin_partner_create_parse, admin_partner_create_work,  admin_partner_create_reply},
+    {HTTP_GET,   "/admin/v1/partners",                           ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE,          admin_partner_list_parse,   admin_partner_list_work,    admin_partner_list_reply},
+    {HTTP_GET,   "/admin/v1/partners/{client_id}",               ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE,          NULL,                       admin_partner_get_work,     admin_partner_get_reply},
+    {HTTP_PATCH, "/admin/v1/partners/{client_id}",               ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON,          admin_partner_patch_parse,  admin_partner_patch_work,   admin_partner_patch_reply},
+    {HTTP_POST,  "/admin/v1/partners/{client_id}/rotate-secret", ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON_OPTIONAL, admin_partner_rotate_parse, admin_partner_rotate_work,  admin_partner_rotate_reply},
+    {HTTP_POST,  "/admin/v1/partners/{client_id}/disable",       ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_NONE,          NULL,                       admin_partner_disable_work, admin_partner_disable_reply},
+    {HTTP_POST,  "/admin/v1/partners/{client_id}/enable",        ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_NONE,          NULL,                       admin_partner_enable_work,  admin_partner_enable_reply},
+
+    // ---- operators: products ----
+    {HTTP_GET,   "/admin/v1/products",                                    ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, admin_product_list_parse,   admin_product_list_work,   admin_product_list_reply},
+    {HTTP_GET,   "/admin/v1/partners/{client_id}/products/{product_id}",  ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, NULL,                       admin_product_get_work,    admin_product_get_reply},
+    {HTTP_PUT,   "/admin/v1/partners/{client_id}/products/{product_id}",  ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON, admin_product_put_parse,    admin_product_put_work,    admin_product_put_reply},
+    {HTTP_PATCH, "/admin/v1/partners/{client_id}/products/{product_id}",  ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON, admin_product_patch_parse,  admin_product_patch_work,  admin_product_put_reply},
+    {HTTP_POST,  "/admin/v1/partners/{client_id}/products/import",        ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_RAW,  admin_product_import_parse, admin_product_import_work, admin_product_import_reply},
+
+    // ---- operators: SIMs ----
+    {HTTP_GET,    "/admin/v1/sims",                    ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE,          admin_sim_list_parse,      admin_sim_list_work,      admin_sim_list_reply},
+    {HTTP_GET,    "/admin/v1/sims/{iccid}",            ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE,          NULL,                      admin_sim_get_work,       admin_sim_get_reply},
+    {HTTP_POST,   "/admin/v1/sims/assign",             ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON,          admin_sim_assign_parse,    admin_sim_assign_work,    admin_sim_assign_reply},
+    {HTTP_POST,   "/admin/v1/sim-imports",             ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON_OPTIONAL, admin_import_begin_parse,  admin_import_begin_work,  admin_import_begin_reply},
+    {HTTP_POST,   "/admin/v1/sim-imports/{id}/rows",   ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_RAW,           admin_import_rows_parse,   admin_import_rows_work,   admin_import_rows_reply},
+    {HTTP_POST,   "/admin/v1/sim-imports/{id}/judge",  ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_NONE,          admin_import_judge_parse,  admin_import_judge_work,  admin_import_judge_reply},
+    {HTTP_GET,    "/admin/v1/sim-imports/{id}/faults", ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE,          admin_import_faults_parse, admin_import_faults_work, admin_import_faults_reply},
+    {HTTP_POST,   "/admin/v1/sim-imports/{id}/apply",  ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON_OPTIONAL, admin_import_apply_parse,  admin_import_apply_work,  admin_import_apply_reply},
+    {HTTP_DELETE, "/admin/v1/sim-imports/{id}",        ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_NONE,          NULL,                      admin_import_drop_work,   admin_import_drop_reply},
+
+    // ---- operators: orders, subscriptions ----
+    {HTTP_GET,  "/admin/v1/orders",             ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, admin_order_list_parse,        admin_order_list_work,        admin_order_list_reply},
+    {HTTP_GET,  "/admin/v1/orders/{id}",        ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, NULL,                          admin_order_get_work,         admin_order_get_reply},
+    {HTTP_POST, "/admin/v1/orders/{id}/retry",  ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_NONE, NULL,                          admin_order_retry_work,       admin_order_retry_reply},
+    {HTTP_GET,  "/admin/v1/subscriptions",      ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, admin_subscription_list_parse, admin_subscription_list_work, admin_subscription_list_reply},
+    {HTTP_GET,  "/admin/v1/subscriptions/{id}", ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, NULL,                          admin_subscription_get_work,  admin_subscription_get_reply},
+
+    // ---- operators: the server ----
+    {HTTP_POST, "/admin/v1/keys/rotate", ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_NONE, NULL, admin_key_rotate_work, admin_key_rotate_reply},
+    {HTTP_GET,  "/admin/v1/status",      ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, NULL, admin_status_work,     admin_status_reply},
 };
 // clang-format on
 const size_t api_routes_count = ARRAY_LEN(api_routes);
