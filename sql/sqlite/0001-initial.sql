@@ -71,7 +71,7 @@ CREATE TABLE signing_key (
 CREATE TABLE product (
     id             INTEGER PRIMARY KEY,
     partner_id     INTEGER NOT NULL REFERENCES partner (id),
-    public_id      TEXT    NOT NULL CHECK (length(public_id) = 44),
+    public_id      TEXT    NOT NULL CHECK (length(public_id) BETWEEN 43 AND 44),
     name           TEXT    NOT NULL,
     sim_types      INTEGER NOT NULL CHECK (sim_types BETWEEN 1 AND 3),
     duration       INTEGER NOT NULL CHECK (duration > 0),

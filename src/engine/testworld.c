@@ -33,7 +33,7 @@ static enum err_kind furnish(struct tx *tx, void *ctx, struct err *err) {
         return k;
     w->partner_id = p.id;
     w->product = (struct product){.partner_id = p.id,
-                                  .public_id = "kn8etk9XBX0gG7pFP5KErXvWVNN4jOERTMVMNEkX-Ak=",
+                                  .public_id = "wp-_bXkuC26SFDSRMHyiAQK7LJ6MtiWyr3zLfwB7FM=",
                                   .name = STR("Plan name"),
                                   .sim_types = SIM_ESIM | SIM_PSIM,
                                   .duration = 90,
