@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdatomic.h>
 
+#include "api/contract.h"
 #include "api/public.h"
 #include "api/state.h"
 #include "store/store_order.h"
@@ -12,9 +13,15 @@ void start_page_reply(struct call *c) {
     buf_printf(out, "API       " STR_FMT "/v2/orders, /products, /sims, /subscriptions\n", STR_ARG(c->api->base_url));
     buf_printf(out, "Token     POST " STR_FMT "/auth/realms/%s/protocol/openid-connect/token\n", STR_ARG(c->api->origin), c->api->o.realm);
     buf_printf(out, "Health    " STR_FMT "/healthz, /readyz, /metrics\n", STR_ARG(c->api->origin));
+    buf_printf(out, "Contract  " STR_FMT "/openapi.json\n", STR_ARG(c->api->origin));
     if (c->api->o.demo)
         buf_add_text(
             out, "\nThis is a demo: its data is made up and its network is built in. Client id and secret were printed at its start.\n");
+}
+
+void contract_reply(struct call *c) {
+    call_body(c, 200, "application/json");
+    buf_add(&c->x->reply, contract_json, contract_json_size);
 }
 
 void healthz_reply(struct call *c) {
@@ -28,15 +35,14 @@ enum err_kind readyz_parse(struct call *c, struct err *err) {
     return atomic_load(&c->api->draining) ? err_set(err, ERR_UNAVAILABLE, "draining") : ERR_NONE;
 }
 
-enum err_kind readyz_work(struct call *c UNUSED, struct tx *tx, struct err *err UNUSED) {
-    tx_number(tx); // the least that a job can ask of the store
-    return ERR_NONE;
+enum err_kind readyz_work(struct call *c UNUSED, struct tx *tx, struct err *err) {
+    return tx_ping(tx, err);
 }
 
 void readyz_reply(struct call *c) {
     struct jw w = call_json(c, 200);
     jw_object(&w, NULL);
-    jw_text(&w, "status", "ready");
+    jw_text(&w, "status", "ok");
     jw_end_object(&w);
 }
 

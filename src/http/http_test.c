@@ -646,6 +646,8 @@ static void what_is_not_http_is_refused(void **state) {
     (void)state;
     struct fixture *f = begin(NULL);
     const char *wrong[] = {
+        "\r\n\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\nAccept",
         "\x16\x03\x01\x02\x01\x01\xfc\x03\x03\r\n\r\n",
         "GET / HTTP/9.9\r\nHost: x\r\n\r\n",
         "GET / HTTP/1.1\r\n\r\n", // no Host
@@ -654,14 +656,43 @@ static void what_is_not_http_is_refused(void **state) {
     };
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         int fd = dial(f->port);
+        errno = 0;
         say(fd, wrong[i]);
         shutdown(fd, SHUT_WR);
         struct answer a = hear(fd, true);
+        assert_int_not_equal(errno, EAGAIN); // it does not have to wait for a time-out
         assert_true(a.status == 0 || a.status >= 400);
         answer_free(&a);
         close(fd);
     }
     assert_int_equal(f->handled, 0);
+    end(f);
+}
+
+static void a_client_that_only_ended_its_side_gets_its_answer(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    say(fd, "POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi");
+    shutdown(fd, SHUT_WR);
+    expect(fd, 200, "POST /a q= body=hi");
+    assert_true(closed(fd));
+    close(fd);
+    f->hold = true;
+    fd = dial(f->port);
+    say(fd, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    shutdown(fd, SHUT_WR);
+    wait_for_later(f, 1);
+    // meanwhile the janitor goes round often enough to find the end of another one
+    int other = dial(f->port);
+    say(other, "GET");
+    shutdown(other, SHUT_WR);
+    assert_true(closed(other));
+    close(other);
+    http_resume(f->later[0]);
+    f->n_later = 0;
+    expect(fd, 202, "resumed");
+    close(fd);
     end(f);
 }
 
@@ -766,6 +797,7 @@ int main(void) {
         cmocka_unit_test(a_second_request_may_not_dawdle_either),
         cmocka_unit_test(waiting_for_an_answer_is_not_dawdling),
         cmocka_unit_test(what_is_not_http_is_refused),
+        cmocka_unit_test(a_client_that_only_ended_its_side_gets_its_answer),
         cmocka_unit_test(connections_beyond_the_limit_are_refused),
     };
     cmocka_set_test_filter(getenv("ONLY")); // ONLY=name runs one

@@ -12,15 +12,33 @@
 #include <unistd.h>
 
 #define TICK_MS 250
+#define END_TICKS 4 // 1 s
 #define LINGER_NS INT64_C(5000000000)
 #define LINGER_BYTES_MAX ((size_t)64 << 20)
 
-static void cut_late_ones(struct janitor *j) {
+// At the end of the stream, and nothing of it unread.
+static bool at_end(const struct conn *c) {
+    char byte;
+    return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
+static void look_round(struct janitor *j) {
     int64_t now = clock_mono(j->clock).ns;
     pthread_mutex_lock(&j->lock);
+    j->tick++;
     for (struct conn *c = j->conns; c; c = c->next) {
+        if (c->cut)
+            continue;
         int64_t deadline = atomic_load_explicit(&c->deadline_ns, memory_order_relaxed);
-        if (deadline == 0 || now < deadline || c->cut)
+        bool late = deadline != 0 && now >= deadline;
+        // Each connection every END_TICKS. Seen twice in a row, so that what the library has read has become a request by now, if it is
+        // one.
+        if (!late && ((unsigned)c->fd + j->tick) % END_TICKS == 0) {
+            bool ended = !atomic_load_explicit(&c->answering, memory_order_relaxed) && at_end(c);
+            late = ended && c->ended;
+            c->ended = ended;
+        }
+        if (!late)
             continue;
         // The descriptor is the connection's as long as it is on the list; its thread sees the end of the stream and closes it.
         shutdown(c->fd, SHUT_RDWR);
@@ -65,7 +83,7 @@ static void *janitor_main(void *arg) {
             uint64_t count;
             (void)!read(j->wake, &count, sizeof(count));
         }
-        cut_late_ones(j);
+        look_round(j);
 
         // only this thread takes entries away, so the first n are the ones polled
         int64_t now = clock_mono(&clock_system).ns;

@@ -2,10 +2,11 @@
 /*
  * janitor.h - the open connections, and a thread that looks after them.
  *
- * It does what the library's own time-out, which any byte resets, does not: it cuts off a client that has not sent its whole request (or
- * taken its whole answer) by a deadline. And it closes with patience: when we have answered and close while the client is still
- * sending (a body that is too large), closing at once would reset the connection and the client would never see the answer; so a copy of
- * the socket is kept here, read and thrown away for a moment.
+ * It does what the library does not. It cuts off a client that has not sent its whole request (or taken its whole answer) by a deadline:
+ * the library's own time-out is reset by any byte. It cuts off a client that has ended its side in the middle of a request: the library
+ * does not notice when the end comes together with the last bytes. And it closes with patience: when we have answered and close while the
+ * client is still sending (a body that is too large), closing at once would reset the connection and the client would never see the
+ * answer; so a copy of the socket is kept here, read and thrown away for a moment.
  */
 #ifndef HTTP_JANITOR_H
 #define HTTP_JANITOR_H
@@ -20,7 +21,8 @@ struct conn {
     struct conn *prev, *next;
     int fd;
     _Atomic int64_t deadline_ns; // monotonic; 0: none. Set by the connection's thread
-    bool cut;                    // under the janitor's lock
+    _Atomic bool answering;      // a whole request is in work or being answered. Set by the connection's thread
+    bool ended, cut;             // under the janitor's lock: end of stream seen once; shut down
     bool mid_request;            // the client may be sending; the connection's thread
     _Atomic(void *) exchange;    // the running one; the server's
 };
@@ -39,6 +41,7 @@ struct janitor {
     struct lingerer lingering[LINGER_MAX];
     size_t n_lingering;
     int wake; // eventfd
+    unsigned tick;
     bool ending;
     pthread_t thread;
 };

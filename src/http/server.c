@@ -269,6 +269,7 @@ static enum MHD_Result reply(struct exchange *e) {
     }
     if (x->close || atomic_load_explicit(&e->server->draining, memory_order_relaxed))
         MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
+    atomic_store_explicit(&e->conn->answering, true, memory_order_relaxed);
     deadline_in(e, e->server->o.request_timeout_s + (int64_t)(body.n / SEND_BYTES_PER_S));
     enum MHD_Result queued = MHD_queue_response(e->mhd, (unsigned)x->status, r);
     MHD_destroy_response(r);
@@ -406,6 +407,7 @@ static enum MHD_Result complete(struct exchange *e) {
     const struct http_handler *h = &s->o.handler;
     deadline_in(e, 0);
     e->conn->mid_request = false;
+    atomic_store_explicit(&e->conn->answering, true, memory_order_relaxed);
     if (e->refused != ERR_NONE)
         return refuse(e, e->refused, 0, e->refused_because);
     if (atomic_load(&s->closing))
@@ -463,6 +465,7 @@ static void on_completed(void *cls UNUSED, struct MHD_Connection *mhd UNUSED, vo
     // The next request, when there is one: it may begin until the idle time is over, and then has its own.
     deadline_in(e, (int64_t)o->idle_timeout_s + o->request_timeout_s);
     atomic_store(&e->conn->exchange, NULL);
+    atomic_store_explicit(&e->conn->answering, false, memory_order_relaxed);
     if (turn_moves(e, TURN_ABANDONED, TURN_DETACHED))
         return;
     exchange_end(e, why == MHD_REQUEST_TERMINATED_COMPLETED_OK);

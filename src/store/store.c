@@ -408,10 +408,14 @@ enum err_kind store_run(struct store *s, enum err_kind (*run)(struct tx *, void 
     return w.kind;
 }
 
-static enum err_kind ping(struct tx *tx, void *ctx, struct err *err) {
-    (void)ctx;
+enum err_kind tx_ping(struct tx *tx, struct err *err) {
     struct db_value params[] = {db_int(tx->now.ms)};
     return tx_exec(tx, ST_PING, TX_PARAMS(params), err);
+}
+
+static enum err_kind ping(struct tx *tx, void *ctx, struct err *err) {
+    (void)ctx;
+    return tx_ping(tx, err);
 }
 
 enum err_kind store_ping(struct store *s, struct err *err) {

@@ -52,6 +52,7 @@ const struct clock *store_clock(const struct store *s);
 
 // Whether it can commit right now (a cheap write through the queue): readiness.
 NODISCARD enum err_kind store_ping(struct store *s, struct err *err);
+NODISCARD enum err_kind tx_ping(struct tx *tx, struct err *err); // that write, for a job of the caller's own: store_ping without waiting
 
 // ---- reading ----
 NODISCARD enum err_kind store_read_begin(struct store *s, struct tx **out, struct err *err);

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * contract.h - api/openapi.yaml as JSON, put into the program by tools/embed-contract.
+ */
+#ifndef API_CONTRACT_H
+#define API_CONTRACT_H
+
+#include "base/base.h"
+
+extern const char contract_json[];
+extern const size_t contract_json_size;
+
+#endif
