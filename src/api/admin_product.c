@@ -265,7 +265,7 @@ enum err_kind admin_product_put_parse(struct call *c, struct err *err) {
     if (!s)
         return call_no_memory(err);
     if (!long_id_well_formed(c->params[1]))
-        err_add(err, ERR_INVALID, "product_id: must be the 44 characters of 32 bytes in URL-safe base64");
+        err_add(err, ERR_INVALID, "product_id: must be 43 or 44 characters of URL-safe base64 that end in \"=\"");
     take_fields(c, &s->fields, err);
     struct product tried = {0};
     product_set(&s->fields, &tried, err);
@@ -410,7 +410,7 @@ static void take_row(struct call *c, const struct csv *csv, const int *at, struc
     struct product_fields f = PRODUCT_FIELDS_NONE;
     struct str id = csv_field(csv, at[COL_ID]);
     if (!long_id_well_formed(id))
-        err_add(err, ERR_INVALID, "id: must be the 44 characters of 32 bytes in URL-safe base64");
+        err_add(err, ERR_INVALID, "id: must be 43 or 44 characters of URL-safe base64 that end in \"=\"");
     f.name = take_text(c, csv_field(csv, at[COL_NAME]), "name", NAME_MAX_BYTES, err);
     take_type_list(csv_field(csv, at[COL_SIM_TYPE]), &f.sim_types, err);
     take_count(csv_field(csv, at[COL_DURATION]), "duration", DURATION_MAX, &f.duration, err);

@@ -301,7 +301,7 @@ static const struct command *find_command(const char *noun, const char *verb) {
     return NULL;
 }
 
-static int command_argp(struct session *s, const struct command *c, int argc, char **argv) {
+static error_t command_argp(struct session *s, const struct command *c, int argc, char **argv) {
     // argp shows `doc` before the options and what follows the vertical tab behind them.
     struct buf doc, name;
     buf_init(&doc, 65536);
@@ -319,8 +319,13 @@ static int command_argp(struct session *s, const struct command *c, int argc, ch
     struct gathering g = {s, c};
     s->command = c;
     s->operand = xcalloc((size_t)argc + 1, sizeof *s->operand);
+    char *before = argv[0];
     argv[0] = name.p;
-    return argp_parse(&argp, argc, argv, 0, NULL, &g);
+    error_t rc = argp_parse(&argp, argc, argv, 0, NULL, &g);
+    argv[0] = before;
+    buf_release(&doc);
+    buf_release(&name);
+    return rc;
 }
 
 static enum ending run(struct session *s) {
@@ -394,5 +399,6 @@ int main(int argc, char **argv) {
         how = complain(END_LOCAL, "standard output: %s", strerror(errno));
     client_close(s.client);
     config_release(&s.config);
+    free(s.operand);
     return how;
 }
