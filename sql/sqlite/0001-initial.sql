@@ -195,7 +195,7 @@ CREATE TABLE subscription (
     ended         INTEGER NOT NULL CHECK (ended BETWEEN 0 AND 3),
     created       INTEGER NOT NULL,
     activation    INTEGER,
-    expiry        INTEGER CHECK (expiry > activation),
+    expiry        INTEGER CHECK (expiry > activation OR (expiry = activation AND ended = 3)), -- 3: expired by call, maybe at once
     next_at       INTEGER CHECK (next_at IS NULL OR state <= 2),
     duration      INTEGER NOT NULL,
     duration_unit INTEGER NOT NULL CHECK (duration_unit IN (0, 1)),

@@ -123,7 +123,7 @@ static enum err_kind announce(struct tx *tx, const struct order *o, struct err *
     } else {
         struct event e = {
             .partner_id = o->partner_id,
-            .type = EVENT_ORDER_ACCEPTED,
+            .type = event_of_order(o->state),
             .created = o->created,
             .order_id = o->id,
             .iccid = o->iccid,

@@ -82,7 +82,7 @@ enum err_kind subscription_get_work(struct call *c, struct tx *tx, struct err *e
     return kind;
 }
 
-static enum err_kind announce(struct tx *tx, const struct subscription *s, enum event_type type, struct wall now, struct err *err) {
+static enum err_kind announce(struct tx *tx, const struct subscription *s, struct wall now, struct err *err) {
     struct buf payload;
     buf_init(&payload, EVENT_PAYLOAD_MAX);
     event_pack_subscription(&payload, s, 0);
@@ -92,7 +92,7 @@ static enum err_kind announce(struct tx *tx, const struct subscription *s, enum 
     } else {
         struct event e = {
             .partner_id = s->partner_id,
-            .type = type,
+            .type = event_of_subscription(s->state),
             .created = now,
             .order_id = s->id,
             .iccid = s->iccid,
@@ -104,7 +104,7 @@ static enum err_kind announce(struct tx *tx, const struct subscription *s, enum 
     return kind;
 }
 
-static enum err_kind move(struct call *c, struct tx *tx, enum subscription_cue cue, enum event_type type, struct err *err) {
+static enum err_kind move(struct call *c, struct tx *tx, enum subscription_cue cue, struct err *err) {
     enum err_kind kind = subscription_get_work(c, tx, err);
     if (kind != ERR_NONE)
         return kind;
@@ -114,18 +114,18 @@ static enum err_kind move(struct call *c, struct tx *tx, enum subscription_cue c
         return kind;
     if ((kind = store_subscription_update(tx, s, err)) != ERR_NONE)
         return kind;
-    if ((kind = announce(tx, s, type, now, err)) != ERR_NONE)
+    if ((kind = announce(tx, s, now, err)) != ERR_NONE)
         return kind;
     tx_news(tx, NEWS_EVENTS | NEWS_TIMERS);
     return ERR_NONE;
 }
 
 enum err_kind subscription_activate_work(struct call *c, struct tx *tx, struct err *err) {
-    return move(c, tx, SUB_CUE_ACTIVATE, EVENT_SUBSCRIPTION_ACTIVATED, err);
+    return move(c, tx, SUB_CUE_ACTIVATE, err);
 }
 
 enum err_kind subscription_expire_work(struct call *c, struct tx *tx, struct err *err) {
-    return move(c, tx, SUB_CUE_EXPIRE, EVENT_SUBSCRIPTION_EXPIRED, err);
+    return move(c, tx, SUB_CUE_EXPIRE, err);
 }
 
 void subscription_reply(struct call *c) {
