@@ -172,20 +172,19 @@ static enum ending rotate(struct session *s) {
     return how;
 }
 
+// What add and set both take.
 #define SETTINGS                                                                                                                           \
     {"name", OPT_NAME, "NAME", 0, "What people call the partner", 0},                                                                      \
-        {"currencies", OPT_CURRENCIES, "LIST", 0, "Currencies it may name in sold_currency, such as EUR,USD; empty: any", 0}, {            \
-        "required-fields", OPT_REQUIRED_FIELDS, "LIST", 0,                                                                                 \
-            "Subscriber fields that an activation must carry besides the email: first_name, last_name, country_of_residence, X,                                                                                                                         \
-         0},                                                                                                                               \
-        {" cap - day ", OPT_CAP_DAY, " N ", 0, " New activations a day(UTC);                                                               \
-        0 : no cap ", 0},                                                     \
-        {" cap -                                                                                                                           \
-            month ", OPT_CAP_MONTH, " N ", 0, " New activations a month; 0: no cap", 0},                                                     \
-        {"rate", OPT_RATE, "N", 0, "Requests a minute for each resource;                                                                   \
-        0 : the server's default, -1: no limit", 0}, {                     \
+        {"currencies", OPT_CURRENCIES, "LIST", 0, "Currencies it may name in sold_currency, such as EUR,USD; empty: any", 0},              \
+        {"required-fields", OPT_REQUIRED_FIELDS, "LIST", 0, REQUIRED_FIELDS_HELP, 0},                                                      \
+        {"cap-day", OPT_CAP_DAY, "N", 0, "New activations a day (UTC); 0: no cap", 0},                                                     \
+        {"cap-month", OPT_CAP_MONTH, "N", 0, "New activations a month; 0: no cap", 0},                                                     \
+        {"rate", OPT_RATE, "N", 0, "Requests a minute for each resource; 0: the server's default, -1: no limit", 0}, {                     \
         "event-days", OPT_EVENT_DAYS, "N", 0, "Days that its events are kept", 0                                                           \
     }
+#define REQUIRED_FIELDS_HELP                                                                                                               \
+    "Subscriber fields that an activation must carry besides the email: first_name, last_name, country_of_residence, language, "           \
+    "device.operating_system"
 
 static const struct argp_option add_options[] = {
     SETTINGS,
