@@ -5,10 +5,9 @@
 #ifndef AUTH_CLAIMS_H
 #define AUTH_CLAIMS_H
 
-#include <jansson.h>
-
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "base/str.h"
 
 // Seconds by which another machine's clock may be ahead of ours before its token "is not valid yet". None for the end.

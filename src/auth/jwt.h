@@ -12,11 +12,10 @@
 #ifndef AUTH_JWT_H
 #define AUTH_JWT_H
 
-#include <jansson.h>
-
 #include "base/arena.h"
 #include "base/base.h"
 #include "base/err.h"
+#include "base/json.h"
 #include "base/str.h"
 
 #define JWT_TOKEN_MAX 8192 // bytes of a token; longer ones are not looked at
