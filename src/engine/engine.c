@@ -249,6 +249,7 @@ static enum err_kind turn_run(struct tx *tx, void *ctx, struct err *err) {
     t->more = t->at_end = false;
     t->next = WALL_NONE;
     t->at = t->last = (struct claim){0};
+    t->at_timer = t->last_timer = (struct uuid){{0}};
     t->at_poison = -1;
     t->budget = t->limit;
     for (int i = 0; i < t->e->n_peers; i++)
@@ -264,7 +265,7 @@ static enum err_kind turn_run(struct tx *tx, void *ctx, struct err *err) {
         k = settle_answers(t, err);
     if (!k && t->claims && (t->limit > 1 || t->taken == 0)) // one at a time means one
         k = claim_due(t, err);
-    if (!k && t->claims)
+    if (!k && t->claims && (t->limit > 1 || t->worked == 0))
         k = timers_fire(t, err);
     t->at_end = !k;
     return k;
@@ -402,10 +403,17 @@ static void shun(struct engine *e, int64_t task_id, const struct err *why) {
 // The job failed: is it one order's fault, then it goes on without that order.
 static enum err_kind failed(struct engine *e, struct wall now, struct err *err) {
     struct turn *t = &e->turn;
-    if (!is_fault_of_an_order(e->kind) || e->n_shunned == SHUNNED_MAX)
+    if (!is_fault_of_an_order(e->kind) || e->n_shunned == SHUNNED_MAX || e->n_shunned_timers == SHUNNED_MAX)
         return trouble(e, now, e->kind, &e->err, err);
-    if (t->at_end && e->limit == 1)
+    if (t->at_end && e->limit == 1) { // it came out at the commit, but there was only one
         t->at = t->last;
+        t->at_timer = t->last_timer;
+    }
+    if (!uuid_is_zero(t->at_timer)) { // there is nothing to park; a restart tries it again
+        log_error("timer.shunned", LOG_ID("subscription", t->at_timer), LOG_ERR(&e->err));
+        e->shunned_timers[e->n_shunned_timers++] = t->at_timer;
+        return ERR_NONE;
+    }
     if (t->at.task_id == 0 && t->at_poison < 0) {
         // It came out at the commit, or before any order was in hand: fewer at a time show whose it is.
         if (e->limit == 1)
@@ -449,7 +457,10 @@ static enum err_kind finish(struct engine *e, struct wall now, struct err *err) 
     t->n_settlements -= t->taken;
     memmove(t->settlements, t->settlements + t->taken, t->n_settlements * sizeof(*t->settlements));
     metric_add(e->m.turns, 1);
-    metric_add(e->m.timers, t->timers);
+    if (t->timers) {
+        metric_add(e->m.timers, t->timers);
+        log_info("timers.fired", LOG_INT("subscriptions", t->timers));
+    }
     if (t->worked) {
         metric_add(e->m.tasks, t->worked);
         metric_set(e->m.batch, t->worked);

@@ -112,15 +112,16 @@ struct turn {
     size_t n_planned;
     struct line *lines;
     size_t n_lines, cap_lines;
-    size_t taken;      // settlements this run looked at
-    int64_t worked;    // tasks settled or claimed
-    int64_t timers;    // subscriptions moved
-    bool more;         // stopped at the limit
-    struct wall next;  // when something will be due for a peer that has room; WALL_NONE
-    bool at_end;       // the run came through: a failure is the commit's
-    struct claim at;   // the task in hand: whose fault a failure is
-    struct claim last; // the last in hand: when it was the only one, a failing commit is its fault
-    int at_poison;     // the poison being parked, or -1
+    size_t taken;                     // settlements this run looked at
+    int64_t worked;                   // tasks settled or claimed
+    int64_t timers;                   // subscriptions moved
+    bool more;                        // stopped at the limit
+    struct wall next;                 // when something will be due for a peer that has room; WALL_NONE
+    bool at_end;                      // the run came through: a failure is the commit's
+    struct claim at;                  // the task in hand: whose fault a failure is
+    struct claim last;                // the last in hand: when it was the only one, a failing commit is its fault
+    struct uuid at_timer, last_timer; // the same for subscriptions
+    int at_poison;                    // the poison being parked, or -1
 
     // the run's own
     struct tx *tx;
@@ -165,6 +166,8 @@ struct engine {
     bool more;
     int64_t shunned[SHUNNED_MAX]; // tasks that cannot even be parked
     int n_shunned;
+    struct uuid shunned_timers[SHUNNED_MAX]; // subscriptions that time cannot move
+    int n_shunned_timers;
 
     pthread_mutex_t lock;
     pthread_cond_t changed;

@@ -39,13 +39,18 @@ struct world {
     int batch_max, calls_max;
     int64_t partner_id;
     struct product product;
+    struct wall activation, expiration;   // of the orders placed from now on
     struct uuid orders[WORLD_ORDERS_MAX]; // in order of acceptance
     int n_orders;
     struct arena arena;
 };
 
 // `script` NULL: the built-in network. Puts `sims` activated pSIMs (world_sim(i)) into the store.
-void world_open(struct world *w, const char *script, int sims);
+// With w->threaded set before: a store with a thread, and the real clock; then `fn` hears of every commit.
+void world_open_heard(struct world *w, const char *script, int sims, void (*fn)(void *ctx, unsigned news), void *ctx);
+static inline void world_open(struct world *w, const char *script, int sims) {
+    world_open_heard(w, script, sims, NULL, NULL);
+}
 void world_close(struct world *w);
 // An engine for place 0 or 1, as node `place + 1`; all kinds are served by the element.
 void world_engine(struct world *w, int place);
