@@ -59,7 +59,7 @@ static void an_item_is_the_product_alone(void **state UNUSED) {
 }
 
 static void what_is_not_in_the_catalogue_is_not_found(void **state UNUSED) {
-    static const char *const targets[] = {"/v2/products/" PRODUCT_NONE, "/v2/products/x", "/v2/products/%27;--"};
+    static const char *const targets[] = {("/v2/products/" PRODUCT_NONE), "/v2/products/x", "/v2/products/%27;--"};
     for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
         GET(targets[i]);
         assert_problem(&a, 404, "NOT_FOUND", "id: ", NULL);

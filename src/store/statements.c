@@ -30,6 +30,7 @@
 #define SIM_OF_ALL SIM_FILTER("(?4 = 0 OR partner_id IS NULL) AND (?1 IS NULL OR partner_id = ?1)", "(?3 = -1 OR service = ?3)")
 #define SIM_OF_PARTNER SIM_FILTER("partner_id = ?1 AND ?4 = 0", "(?3 = -1 OR service = ?3)")
 #define SIM_OF_ACTIVE SIM_FILTER("partner_id = ?1 AND ?4 = 0", "service = 2 AND ?3 = 2")
+#define SIM_COUNT(of_) "SELECT count(*) FROM (SELECT 1 FROM sim WHERE " of_ " LIMIT ?5)"
 #define SIM_PAGE " AND iccid > ?5 ORDER BY iccid LIMIT ?6 OFFSET ?7"
 
 #define IMPORT_COLUMNS "iccid, partner_id, type, service, esim, imsi, msisdn, eid, matching_id, smdp, activated, modified"
@@ -168,9 +169,9 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_SIM_LIST] = READS("sim_list", "SELECT " SIM_COLUMNS " FROM sim WHERE " SIM_OF_ALL SIM_PAGE),
     [ST_SIM_LIST_OF_PARTNER] = READS("sim_list_of_partner", "SELECT " SIM_COLUMNS " FROM sim WHERE " SIM_OF_PARTNER SIM_PAGE),
     [ST_SIM_LIST_ACTIVE] = READS("sim_list_active", "SELECT " SIM_COLUMNS " FROM sim WHERE " SIM_OF_ACTIVE SIM_PAGE),
-    [ST_SIM_COUNT] = READS("sim_count", "SELECT count(*) FROM sim WHERE " SIM_OF_ALL),
-    [ST_SIM_COUNT_OF_PARTNER] = READS("sim_count_of_partner", "SELECT count(*) FROM sim WHERE " SIM_OF_PARTNER),
-    [ST_SIM_COUNT_ACTIVE] = READS("sim_count_active", "SELECT count(*) FROM sim WHERE " SIM_OF_ACTIVE),
+    [ST_SIM_COUNT] = READS("sim_count", SIM_COUNT(SIM_OF_ALL)),
+    [ST_SIM_COUNT_OF_PARTNER] = READS("sim_count_of_partner", SIM_COUNT(SIM_OF_PARTNER)),
+    [ST_SIM_COUNT_ACTIVE] = READS("sim_count_active", SIM_COUNT(SIM_OF_ACTIVE)),
     [ST_NOTIFICATION_LIST] = READS("notification_list", "SELECT type, url FROM sim_notification WHERE iccid = ?1 ORDER BY type"),
     [ST_NOTIFICATION_PUT] = WRITE("notification_put", "INSERT INTO sim_notification (iccid, type, url) VALUES (?1, ?2, ?3)"
                                                       " ON CONFLICT (iccid, type) DO UPDATE SET url = excluded.url"),

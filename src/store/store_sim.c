@@ -150,9 +150,10 @@ enum err_kind store_sim_list(struct tx *tx, const struct sim_filter *f, iccid_t 
     return kind;
 }
 
-enum err_kind store_sim_count(struct tx *tx, const struct sim_filter *f, int64_t *total, struct err *err) {
-    struct db_value params[FILTER_PARAMS];
+enum err_kind store_sim_count(struct tx *tx, const struct sim_filter *f, int64_t max, int64_t *total, struct err *err) {
+    struct db_value params[FILTER_PARAMS + 1];
     filter_params(f, params);
+    params[FILTER_PARAMS] = db_int(max);
     enum statement st = f->partner_id <= 0 ? ST_SIM_COUNT : f->service == SIM_ACTIVE ? ST_SIM_COUNT_ACTIVE : ST_SIM_COUNT_OF_PARTNER;
     return tx_int(tx, st, TX_PARAMS(params), total, err);
 }

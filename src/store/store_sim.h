@@ -26,7 +26,8 @@ struct sim_filter {
 // In order of ICCID (packed). Pages by offset are for partners' lists; `after` (ICCID_NONE: from the start) for long ones.
 NODISCARD enum err_kind store_sim_list(struct tx *tx, const struct sim_filter *f, iccid_t after, int64_t offset, int64_t limit,
                                        struct arena *a, struct sim **out, size_t *n, struct err *err);
-NODISCARD enum err_kind store_sim_count(struct tx *tx, const struct sim_filter *f, int64_t *total, struct err *err);
+// How many there are, but no more than `max`: nobody counts ten million SIMs for a page number.
+NODISCARD enum err_kind store_sim_count(struct tx *tx, const struct sim_filter *f, int64_t max, int64_t *total, struct err *err);
 // Gives SIMs in STOCK from the general stock (or another partner) to a partner.
 NODISCARD enum err_kind store_sim_assign(struct tx *tx, iccid_t iccid, int64_t partner_id, struct err *err);
 
