@@ -77,7 +77,7 @@ static void call_answer(struct call *c) {
 
 // ---- the steps ----
 
-static enum err_kind call_who(struct call *c, struct tx *tx) {
+static enum err_kind call_who(struct call *c) {
     struct api *api = c->api;
     struct str authorization = http_header(c->x, "Authorization");
     enum err_kind kind;
@@ -85,12 +85,12 @@ static enum err_kind call_who(struct call *c, struct tx *tx) {
     case ACCESS_PUBLIC:
         return ERR_NONE;
     case ACCESS_OPERATOR:
-        return auth_operator(api->o.auth, tx, authorization, c->arena, &c->operator_name, &c->err);
+        return auth_operator(api->o.auth, NULL, authorization, c->arena, &c->operator_name, &c->err);
     case ACCESS_PARTNER:
     case ACCESS_SANDBOX:
         break;
     }
-    kind = auth_partner(api->o.auth, tx, authorization, c->arena, &c->partner, &c->err);
+    kind = auth_partner(api->o.auth, NULL, authorization, c->arena, &c->partner, &c->err);
     if (kind != ERR_NONE)
         return kind;
     auth_rate(api->o.auth, &c->partner, c->route->bucket, &c->rate);
@@ -143,16 +143,21 @@ static void job_done(void *ctx, enum err_kind kind, const struct err *err) {
     http_resume(c->x);
 }
 
+static enum err_kind work_as_reader(struct call *c) {
+    struct tx *tx;
+    enum err_kind kind = store_read_begin(c->api->o.store, &tx, &c->err);
+    if (kind != ERR_NONE)
+        return kind;
+    kind = c->route->work(c, tx, &c->err);
+    store_read_end(tx);
+    return kind;
+}
+
 // Everything up to the reply. With HTTP_LATER the call belongs to whoever will resume it: not a look at it from then on.
 static enum http_answer call_go(struct call *c) {
     const struct route *route = c->route;
-    struct tx *tx = NULL;
-    bool needs_tx = route->access != ACCESS_PUBLIC || route->kind == WORK_READ;
 
-    if (needs_tx)
-        c->failed = store_read_begin(c->api->o.store, &tx, &c->err);
-    if (c->failed == ERR_NONE)
-        c->failed = call_who(c, tx);
+    c->failed = call_who(c);
     if (c->failed == ERR_NONE)
         c->failed = call_body_parse(c);
     bool parsed = c->failed == ERR_NONE;
@@ -160,15 +165,13 @@ static enum http_answer call_go(struct call *c) {
         c->failed = route->parse(c, &c->err);
 
     if (route->work && c->failed == ERR_NONE && route->kind == WORK_READ) {
-        c->failed = route->work(c, tx, &c->err);
+        c->failed = work_as_reader(c);
     } else if (route->work && parsed && is_fault_of_body(c->failed) && route->work_despite_faults) {
-        enum err_kind kind = route->work(c, tx, &c->err);
         // what parse found stands, unless the look-ups met trouble that is not the client's
+        enum err_kind kind = work_as_reader(c);
         if (kind != ERR_NONE)
             c->failed = kind;
     }
-    if (tx)
-        store_read_end(tx);
 
     if (route->work && c->failed == ERR_NONE && route->kind == WORK_WRITE) {
         c->job = (struct store_job){.run = job_run, .done = job_done, .ctx = c};
