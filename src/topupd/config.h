@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * config.h - the settings: one table (config.def) of name, type, bounds, default and sentence, from which parsing, check-config, the sample file and the
- * manual are made.
+ * config.h - the settings: one table (config.def) of name, type, bounds, default and sentence, from which parsing, check-config, the sample
+ * file and the manual are made.
  *
- * A file holds `name = value` lines (INI, '#' and ';' begin comments). Unknown names, values out of bounds and names given twice are errors that name the file and the setting;
- * all of them are reported, not only the first.
+ * A file holds `name = value` lines (INI, '#' and ';' begin comments). Unknown names, values out of bounds and names given twice are errors
+ * that name the file and the setting; all of them are reported, not only the first.
  */
 #ifndef TOPUPD_CONFIG_H
 #define TOPUPD_CONFIG_H
@@ -23,10 +23,10 @@ struct config {
 
 void config_init(struct config *c); // the defaults
 void config_release(struct config *c);
-// `path` NULL: the defaults alone.
-NODISCARD enum err_kind config_read(struct config *c, const char *path, struct err *err);
+// Adds every fault to `err` and returns the kind that stands. `path` NULL: the defaults alone.
+enum err_kind config_read(struct config *c, const char *path, struct err *err);
 // One "name=value", as on the command line: overrides the file.
-NODISCARD enum err_kind config_set(struct config *c, const char *assignment, struct err *err);
+enum err_kind config_set(struct config *c, const char *assignment, struct err *err);
 // Settings that only make sense together; call once all are set.
 NODISCARD enum err_kind config_check(const struct config *c, struct err *err);
 // The sample file: every setting with its sentence and default.
