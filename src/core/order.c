@@ -60,7 +60,8 @@ static bool names_sim(const struct order *o) {
 
 enum err_kind order_take_price(struct str price, struct str currency, struct money *out, struct err *err) {
     *out = (struct money){0};
-    if (!given(price) && !given(currency))
+    // One that was sent but did not parse is in `err` already: the other is required all the same.
+    if (!given(price) && !given(currency) && !reported(err, "product.sold_price") && !reported(err, "product.sold_currency"))
         return err->kind;
     if (!given(price))
         require(err, "product.sold_price");
