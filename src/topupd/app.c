@@ -165,6 +165,7 @@ static enum err_kind open_engine(struct app *a, struct err *err) {
             peer->ops->close(peer);
         return kind;
     }
+    store_on_commit(a->store, ENGINE_NEWS, engine_news, a->engine);
     static const enum task_kind kinds[] = {TASK_PROFILE_RESERVE, TASK_NETWORK_ENABLE, TASK_PROFILE_RELEASE, TASK_ALLOWANCE_ADD};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         engine_set_peer(a->engine, kinds[i], peer);
@@ -256,11 +257,11 @@ void app_close(struct app *a) {
         api_draining(a->api);
         http_server_stop(a->http, drain_ms);
     }
-    if (a->engine) {
+    if (a->engine)
         engine_stop(a->engine, drain_ms);
+    store_close(a->store); // before those that its callbacks use
+    if (a->engine)
         engine_close(a->engine);
-    }
-    store_close(a->store); // first of those below: its callbacks use them
     if (a->api)
         api_close(a->api);
     if (a->auth)
