@@ -65,7 +65,7 @@ static void set_price(const struct product_fields *f, struct product *p, struct 
         return;
     }
     if (!str_present(f->price)) {
-        if (!str_is(currency, p->price.currency))
+        if (p->price.currency[0] && !str_is(currency, p->price.currency)) // one without a price yet: require_all's business
             err_add(err, ERR_INVALID, "price: is required when the currency changes");
         return;
     }
