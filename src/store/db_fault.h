@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * db_fault.h - a driver that fails the nth call of another: for tests.
+ *
+ * Give &fault.driver to store_open, let it run, arm it: the nth call that can fail (from then on, over all connections) fails once.
+ * Without `at` it only counts. The struct must outlive the store; arm it while no call is running.
+ */
+#ifndef STORE_DB_FAULT_H
+#define STORE_DB_FAULT_H
+
+#include "store/db.h"
+
+enum fault_mode {
+    FAULT_REFUSES, // the call does nothing and says ERR_UNAVAILABLE
+    FAULT_LOSES,   // besides, the transaction is gone: what a full disk does
+    FAULT_RETRY,   // the call does nothing and says ERR_RETRY: a serialization failure
+    FAULT_UNSURE,  // a commit is done, but its answer is lost (ERR_UNSURE); another call is refused
+};
+
+struct db_fault {
+    struct db_driver driver;
+    const struct db_driver *inner;
+    enum fault_mode mode;
+    _Atomic int64_t calls; // since armed
+    int64_t at;            // 0: never
+    _Atomic int64_t hits;
+};
+
+void db_fault_init(struct db_fault *f, const struct db_driver *inner);
+void db_fault_arm(struct db_fault *f, enum fault_mode mode, int64_t at);
+
+#endif

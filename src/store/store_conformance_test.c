@@ -1,0 +1,1334 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store_conformance_test.c - what any store must do, whatever the driver (fixture.h: STORE_DRIVER): each verb, each conflict by its name,
+ * filters and pages, and what holds in the database itself. What jobs and transactions must do: store_test.c.
+ */
+#include "store/fixture.h"
+
+// ---- partners ----
+
+JOB(partner_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct partner p, q;
+    OK(store_partner_by_client(tx, STR("live"), a, &p, err));
+    assert_int_equal(p.id, f->live.id);
+    IS_STR(p.name, "A partner");
+    IS_STR(p.currencies, "EUR USD");
+    assert_int_equal(p.mode, PARTNER_LIVE);
+    assert_int_equal(p.needs, NEED_LAST_NAME);
+    assert_int_equal(p.cap_day, 5);
+    assert_int_equal(p.cap_month, 50);
+    assert_int_equal(p.rate_per_minute, -1);
+    assert_int_equal(p.event_days, 90);
+    assert_int_equal(p.created.ms, NOW_MS);
+    assert_false(p.disabled);
+
+    p.disabled = true;
+    p.name = STR("Renamed");
+    p.cap_day = 0;
+    OK(store_partner_update(tx, &p, err));
+    OK(store_partner_get(tx, p.id, a, &q, err));
+    assert_true(q.disabled);
+    IS_STR(q.name, "Renamed");
+    assert_int_equal(q.cap_day, 0);
+
+    struct partner twin = fixture_partner("live", PARTNER_LIVE);
+    FAILS(ERR_CONFLICT, store_partner_insert(tx, &twin, err));
+    SAYS("client_id");
+    assert_int_equal(twin.id, 0);
+    p.client_id = STR("sandbox");
+    FAILS(ERR_CONFLICT, store_partner_update(tx, &p, err));
+    SAYS("client_id");
+
+    q.id = 999;
+    FAILS(ERR_NOT_FOUND, store_partner_update(tx, &q, err));
+    FAILS(ERR_NOT_FOUND, store_partner_get(tx, 999, a, &q, err));
+    FAILS(ERR_NOT_FOUND, store_partner_by_client(tx, STR("nobody' OR '1'='1"), a, &q, err));
+    assert_int_equal(q.id, 999); // out parameters stay as they were
+
+    struct partner *list = NULL;
+    size_t n = 0;
+    int64_t total = 0;
+    OK(store_partner_list(tx, 1, 10, a, &list, &n, &total, err));
+    assert_int_equal(n, 1);
+    assert_int_equal(total, 2);
+    IS_STR(list[0].client_id, "sandbox");
+    return ERR_NONE;
+}
+
+static void partners_are_kept_and_client_ids_are_unique(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, partner_job);
+}
+
+static void add_secret(struct tx *tx, struct fixture *f, uint8_t mark, struct wall others_expire, struct err *err) {
+    struct secret_hash hash = {{0}, {0}};
+    hash.sha256[0] = mark;
+    OK(store_partner_secret_add(tx, f->live.id, &hash, others_expire, err));
+}
+
+JOB(secret_job) {
+    struct fixture *f = ctx;
+    struct partner_secret s[PARTNER_SECRETS_MAX];
+    size_t n = 9;
+    OK(store_partner_secrets(tx, f->live.id, s, &n, err));
+    assert_int_equal(n, 0);
+    add_secret(tx, f, 1, WALL_NONE, err);
+    add_secret(tx, f, 2, (struct wall){NOW_MS + 1000}, err);
+    OK(store_partner_secrets(tx, f->live.id, s, &n, err));
+    assert_int_equal(n, 2);
+    assert_int_equal(s[0].hash.sha256[0], 2); // the newest first
+    assert_false(wall_set(s[0].expires));
+    assert_int_equal(s[1].hash.sha256[0], 1);
+    assert_int_equal(s[1].expires.ms, NOW_MS + 1000);
+
+    // A later end does not prolong one that was set before.
+    add_secret(tx, f, 3, (struct wall){NOW_MS + 5000}, err);
+    OK(store_partner_secrets(tx, f->live.id, s, &n, err));
+    assert_int_equal(n, 3);
+    assert_int_equal(s[1].expires.ms, NOW_MS + 5000);
+    assert_int_equal(s[2].expires.ms, NOW_MS + 1000);
+
+    // Ended ones are not given out, and never more than there is room for: the oldest go.
+    add_secret(tx, f, 4, (struct wall){NOW_MS}, err);
+    OK(store_partner_secrets(tx, f->live.id, s, &n, err));
+    assert_int_equal(n, 1);
+    for (uint8_t i = 5; i < 12; i++)
+        add_secret(tx, f, i, WALL_NONE, err);
+    OK(store_partner_secrets(tx, f->live.id, s, &n, err));
+    assert_int_equal(n, PARTNER_SECRETS_MAX);
+    assert_int_equal(s[0].hash.sha256[0], 11);
+    assert_int_equal(s[3].hash.sha256[0], 8);
+
+    struct secret_hash hash = {{0}, {0}};
+    FAILS(ERR_NOT_FOUND, store_partner_secret_add(tx, 999, &hash, WALL_NONE, err));
+    return ERR_NONE;
+}
+
+static void secrets_overlap_end_and_are_bounded(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, secret_job);
+}
+
+JOB(cap_job) {
+    struct fixture *f = ctx;
+    int64_t count = -1;
+    OK(store_cap_get(tx, f->live.id, 20261123, &count, err));
+    assert_int_equal(count, 0);
+    OK(store_cap_add(tx, f->live.id, 20261123, 1, err));
+    OK(store_cap_add(tx, f->live.id, 20261123, 2, err));
+    OK(store_cap_add(tx, f->live.id, 202611, 1, err));
+    OK(store_cap_get(tx, f->live.id, 20261123, &count, err));
+    assert_int_equal(count, 3);
+    OK(store_cap_add(tx, f->live.id, 20261123, -5, err)); // never below nothing
+    OK(store_cap_get(tx, f->live.id, 20261123, &count, err));
+    assert_int_equal(count, 0);
+    OK(store_cap_get(tx, f->sandbox.id, 202611, &count, err));
+    assert_int_equal(count, 0);
+    FAILS(ERR_CONFLICT, store_cap_add(tx, 999, 202611, 1, err));
+    return ERR_NONE;
+}
+
+static void caps_count_by_partner_and_period(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, cap_job);
+}
+
+JOB(operator_job) {
+    struct fixture *f = ctx;
+    struct operator_token t = {.name = STR("ops"), .created = {NOW_MS}, .expires = WALL_NONE}, found;
+    memset(t.sha256, 7, sizeof t.sha256);
+    FAILS(ERR_NOT_FOUND, store_operator_find(tx, t.sha256, &f->arena, &found, err));
+    OK(store_operator_add(tx, &t, err));
+    OK(store_operator_find(tx, t.sha256, &f->arena, &found, err));
+    IS_STR(found.name, "ops");
+    assert_false(wall_set(found.expires));
+    assert_memory_equal(found.sha256, t.sha256, sizeof t.sha256);
+    FAILS(ERR_CONFLICT, store_operator_add(tx, &t, err));
+    return ERR_NONE;
+}
+
+JOB(key_job) {
+    struct fixture *f = ctx;
+    struct signing_key k = {.kid = STR("k1"), .pem = STR("one"), .created = {NOW_MS}, .retired = WALL_NONE}, *keys = NULL;
+    size_t n = 0;
+    OK(store_key_add(tx, &k, err));
+    k = (struct signing_key){.kid = STR("k0"), .pem = STR("two"), .created = {NOW_MS + 5}, .retired = WALL_NONE}; // names do not count
+    OK(store_key_add(tx, &k, err));
+    OK(store_key_list(tx, &f->arena, &keys, &n, err));
+    assert_int_equal(n, 2);
+    IS_STR(keys[0].kid, "k0");
+    IS_STR(keys[0].pem, "two");
+    assert_false(wall_set(keys[0].retired));
+    assert_int_equal(keys[1].retired.ms, NOW_MS + 5);
+    OK(store_key_prune(tx, (struct wall){NOW_MS + 5}, err));
+    OK(store_key_list(tx, &f->arena, &keys, &n, err));
+    assert_int_equal(n, 2);
+    OK(store_key_prune(tx, (struct wall){NOW_MS + 6}, err));
+    OK(store_key_list(tx, &f->arena, &keys, &n, err));
+    assert_int_equal(n, 1);
+    return ERR_NONE;
+}
+
+static void operator_tokens_and_signing_keys_are_kept(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, operator_job);
+    RUN(f, key_job);
+}
+
+// ---- products ----
+
+JOB(product_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct product p = f->product, q;
+    enum upsert what = UPSERT_INSERTED;
+    OK(store_product_put(tx, &p, &what, err));
+    assert_int_equal(what, UPSERT_SAME);
+    p.price.minor = 2100;
+    p.footprint_code = STR_NONE;
+    p.id = 0;
+    OK(store_product_put(tx, &p, &what, err));
+    assert_int_equal(what, UPSERT_UPDATED);
+    assert_int_equal(p.id, f->product.id);
+    OK(store_product_by_public_id(tx, f->live.id, STR(PRODUCT_A), a, &q, err));
+    assert_int_equal(q.price.minor, 2100);
+    assert_string_equal(q.price.currency, "EUR");
+    assert_false(str_present(q.footprint_code));
+    OK(store_product_get(tx, f->other_product.id, a, &q, err));
+    assert_int_equal(q.price.minor, 2000); // the other partner's is its own
+    assert_string_equal(q.public_id, PRODUCT_A);
+
+    p = fixture_product(f->live.id, PRODUCT_B);
+    p.name = STR("A month");
+    p.sim_types = SIM_ESIM;
+    p.duration = 1;
+    p.duration_unit = DURATION_MONTHS;
+    p.data_unit = DATA_GB;
+    p.first_usage = true;
+    p.on_sale = false;
+    p.price = (struct money){999, "USD"};
+    OK(store_product_put(tx, &p, &what, err));
+    assert_int_equal(what, UPSERT_INSERTED);
+    OK(store_product_get(tx, p.id, a, &q, err));
+    assert_int_equal(q.duration_unit, DURATION_MONTHS);
+    assert_int_equal(q.data_unit, DATA_GB);
+    assert_true(q.first_usage);
+    assert_false(q.on_sale);
+
+    const struct {
+        struct product_filter filter;
+        int64_t total;
+    } lists[] = {
+        {{.partner_id = f->live.id}, 2},
+        {{.partner_id = 0}, 3},
+        {{.partner_id = 999}, 0},
+        {{.partner_id = f->live.id, .sim_types = SIM_PSIM}, 1},
+        {{.partner_id = f->live.id, .sim_types = SIM_PSIM | SIM_ESIM}, 2},
+        {{.partner_id = f->live.id, .currency = STR("USD")}, 1},
+        {{.partner_id = f->live.id, .footprint_code = STR("GLOBAL")}, 1},
+        {{.partner_id = f->live.id, .on_sale_only = true}, 1},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        struct product *list = NULL;
+        size_t n = 0;
+        int64_t total = -1;
+        OK(store_product_list(tx, &lists[i].filter, 0, 10, a, &list, &n, &total, err));
+        assert_int_equal(total, lists[i].total);
+        assert_int_equal(n, lists[i].total);
+    }
+    struct product *list = NULL;
+    size_t n = 0;
+    OK(store_product_list(tx, &lists[0].filter, 0, 1, a, &list, &n, NULL, err));
+    assert_int_equal(n, 1);
+    IS_STR(list[0].name, "A month"); // by name
+
+    FAILS(ERR_NOT_FOUND, store_product_by_public_id(tx, f->sandbox.id, STR(PRODUCT_B), a, &q, err));
+    p = fixture_product(999, PRODUCT_B);
+    FAILS(ERR_NOT_FOUND, store_product_put(tx, &p, &what, err));
+    return ERR_NONE;
+}
+
+static void products_are_put_once_and_listed_by_name(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, product_job);
+}
+
+// ---- SIMs ----
+
+JOB(sim_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct sim s = fixture_profile(ICCID_C, f->live.id), got;
+    s.imsi = STR("234501234567890");
+    s.msisdn = STR("447700900123");
+    s.matching_id = STR("ABC-DEF");
+    s.eid = STR("89049032123451234512345678901235");
+    OK(store_sim_insert(tx, &s, err));
+    OK(store_sim_get(tx, ICCID_C, a, &got, err));
+    assert_int_equal(got.partner_id, f->live.id);
+    assert_int_equal(got.type, SIM_ESIM);
+    assert_int_equal(got.service, SIM_STOCK);
+    assert_int_equal(got.esim, ESIM_RELEASED);
+    IS_STR(got.imsi, "234501234567890");
+    IS_STR(got.msisdn, "447700900123");
+    IS_STR(got.eid, "89049032123451234512345678901235");
+    IS_STR(got.matching_id, "ABC-DEF");
+    IS_STR(got.smdp, "smdp.example.com");
+    assert_false(wall_set(got.activated));
+    assert_int_equal(got.modified.ms, NOW_MS);
+    OK(store_sim_by_imsi(tx, STR("234501234567890"), a, &got, err));
+    OK(store_sim_by_msisdn(tx, STR("447700900123"), a, &got, err));
+    assert_int_equal(got.iccid, ICCID_C);
+    FAILS(ERR_NOT_FOUND, store_sim_by_imsi(tx, STR("0"), a, &got, err));
+    FAILS(ERR_NOT_FOUND, store_sim_by_msisdn(tx, STR("0"), a, &got, err));
+
+    // Each number is one SIM's.
+    FAILS(ERR_CONFLICT, store_sim_insert(tx, &s, err));
+    SAYS("iccid");
+    struct sim other = fixture_profile(ICCID_C + 1, f->live.id);
+    other.imsi = s.imsi;
+    FAILS(ERR_CONFLICT, store_sim_insert(tx, &other, err));
+    SAYS("imsi");
+    other.imsi = STR_NONE;
+    other.msisdn = s.msisdn;
+    FAILS(ERR_CONFLICT, store_sim_insert(tx, &other, err));
+    SAYS("msisdn");
+    other.msisdn = STR_NONE;
+    other.matching_id = s.matching_id;
+    FAILS(ERR_CONFLICT, store_sim_insert(tx, &other, err));
+    SAYS("matching_id");
+    other.matching_id = STR_NONE;
+    other.partner_id = 999;
+    FAILS(ERR_CONFLICT, store_sim_insert(tx, &other, err));
+    SAYS("partner");
+    other.partner_id = 0;
+    OK(store_sim_insert(tx, &other, err)); // absent numbers never collide
+
+    // What life changes, and the rest.
+    got.service = SIM_ACTIVE;
+    got.esim = ESIM_INSTALLED;
+    got.eid = STR_NONE;
+    got.activated = got.modified = (struct wall){NOW_MS + 7};
+    OK(store_sim_update(tx, &got, err));
+    OK(store_sim_get(tx, ICCID_C, a, &s, err));
+    assert_int_equal(s.service, SIM_ACTIVE);
+    assert_int_equal(s.esim, ESIM_INSTALLED);
+    assert_false(str_present(s.eid));
+    assert_int_equal(s.activated.ms, NOW_MS + 7);
+    s.msisdn = STR("447700900124");
+    s.smdp = STR_NONE;
+    OK(store_sim_update(tx, &s, err));
+    OK(store_sim_by_msisdn(tx, STR("447700900124"), a, &got, err));
+    assert_false(str_present(got.smdp));
+    other.imsi = s.imsi;
+    FAILS(ERR_CONFLICT, store_sim_update(tx, &other, err));
+    SAYS("imsi");
+    other.iccid = 12345;
+    other.imsi = STR_NONE;
+    FAILS(ERR_NOT_FOUND, store_sim_update(tx, &other, err));
+    FAILS(ERR_NOT_FOUND, store_sim_get(tx, 12345, a, &got, err));
+    return ERR_NONE;
+}
+
+static void a_sims_numbers_are_its_own(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, sim_job);
+}
+
+JOB(take_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct sim s, got;
+    FAILS(ERR_NOT_FOUND, store_sim_take_profile(tx, f->live.id, a, &got, err));
+    const struct {
+        iccid_t iccid;
+        int64_t partner_id;
+    } stock[] = {{500, 0}, {400, 0}, {300, f->live.id}, {200, f->sandbox.id}};
+    for (size_t i = 0; i < ARRAY_LEN(stock); i++) {
+        s = fixture_profile(stock[i].iccid, stock[i].partner_id);
+        OK(store_sim_insert(tx, &s, err));
+    }
+    s = fixture_profile(100, f->live.id); // not for sale any more
+    s.esim = ESIM_UNAVAILABLE;
+    OK(store_sim_insert(tx, &s, err));
+    s = fixture_sim(101, f->live.id); // no profile at all
+    s.service = SIM_STOCK;
+    OK(store_sim_insert(tx, &s, err));
+
+    const iccid_t expected[] = {300, 400, 500}; // its own first, then the lowest of all
+    for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
+        OK(store_sim_take_profile(tx, f->live.id, a, &got, err));
+        assert_int_equal(got.iccid, expected[i]);
+        assert_int_equal(got.partner_id, f->live.id);
+        OK(store_sim_get(tx, got.iccid, a, &s, err));
+        assert_int_equal(s.partner_id, f->live.id);
+        got.service = SIM_ACTIVATING;
+        OK(store_sim_update(tx, &got, err));
+    }
+    FAILS(ERR_NOT_FOUND, store_sim_take_profile(tx, f->live.id, a, &got, err));
+
+    OK(store_sim_assign(tx, 200, f->live.id, err));
+    OK(store_sim_get(tx, 200, a, &s, err));
+    assert_int_equal(s.partner_id, f->live.id);
+    FAILS(ERR_CONFLICT, store_sim_assign(tx, 300, f->sandbox.id, err));
+    FAILS(ERR_NOT_FOUND, store_sim_assign(tx, 12345, f->live.id, err));
+    FAILS(ERR_NOT_FOUND, store_sim_assign(tx, 200, 999, err));
+    return ERR_NONE;
+}
+
+static void profiles_are_taken_lowest_first_and_become_the_partners(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, take_job);
+}
+
+JOB(sim_list_job) {
+    struct fixture *f = ctx;
+    for (iccid_t i = 1; i <= 5; i++) {
+        struct sim s = fixture_profile(i, i <= 2 ? 0 : f->live.id);
+        OK(store_sim_insert(tx, &s, err));
+    }
+    const struct {
+        struct sim_filter filter;
+        iccid_t after;
+        int64_t offset, limit, total;
+        iccid_t first;
+        size_t n;
+    } lists[] = {
+        {{0, 0, -1}, ICCID_NONE, 0, 10, 7, 1, 7},
+        {{-1, 0, -1}, ICCID_NONE, 0, 10, 2, 1, 2},
+        {{f->live.id, 0, -1}, ICCID_NONE, 0, 10, 4, 3, 4},
+        {{f->live.id, SIM_ESIM, -1}, ICCID_NONE, 0, 2, 3, 3, 2},
+        {{f->live.id, SIM_ESIM, -1}, ICCID_NONE, 2, 2, 3, 5, 1},
+        {{f->live.id, SIM_ESIM, -1}, 4, 0, 2, 3, 5, 1},
+        {{f->live.id, 0, SIM_ACTIVE}, ICCID_NONE, 0, 10, 1, ICCID_A, 1},
+        {{f->live.id, SIM_ESIM, SIM_ACTIVE}, ICCID_NONE, 0, 10, 0, 0, 0},
+        {{f->live.id, 0, SIM_STOCK}, ICCID_NONE, 0, 10, 3, 3, 3},
+        {{0, SIM_PSIM, SIM_ACTIVE}, ICCID_NONE, 0, 10, 2, ICCID_A, 2},
+        {{999, 0, -1}, ICCID_NONE, 0, 10, 0, 0, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        struct sim *list = NULL;
+        size_t n = 0;
+        int64_t total = -1;
+        OK(store_sim_list(tx, &lists[i].filter, lists[i].after, lists[i].offset, lists[i].limit, &f->arena, &list, &n, err));
+        OK(store_sim_count(tx, &lists[i].filter, 100, &total, err));
+        assert_int_equal(total, lists[i].total);
+        OK(store_sim_count(tx, &lists[i].filter, 1, &total, err));
+        assert_int_equal(total, lists[i].total > 0);
+        assert_int_equal(n, lists[i].n);
+        if (n)
+            assert_int_equal(list[0].iccid, lists[i].first);
+        for (size_t k = 1; k < n; k++)
+            assert_true(list[k - 1].iccid < list[k].iccid);
+    }
+    return ERR_NONE;
+}
+
+static void sims_are_listed_by_owner_type_and_service(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, sim_list_job);
+}
+
+JOB(notification_job) {
+    struct fixture *f = ctx;
+    struct sim_notification list[NOTIFY_TYPES];
+    size_t n = 9;
+    bool was_there = true;
+    OK(store_notification_list(tx, ICCID_A, &f->arena, list, &n, err));
+    assert_int_equal(n, 0);
+    OK(store_notification_delete(tx, ICCID_A, NOTIFY_SUBSCRIPTION_END, &was_there, err));
+    assert_false(was_there);
+    OK(store_notification_put(tx, ICCID_A, NOTIFY_SUBSCRIPTION_END, STR("https://a.example"), err));
+    OK(store_notification_put(tx, ICCID_A, NOTIFY_SUBSCRIPTION_END, STR("https://b.example"), err));
+    OK(store_notification_put(tx, ICCID_A, NOTIFY_USAGE_THRESHOLD, STR("https://c.example"), err));
+    OK(store_notification_list(tx, ICCID_A, &f->arena, list, &n, err));
+    assert_int_equal(n, 2);
+    assert_int_equal(list[0].type, NOTIFY_USAGE_THRESHOLD);
+    assert_int_equal(list[1].type, NOTIFY_SUBSCRIPTION_END);
+    IS_STR(list[1].url, "https://b.example");
+    OK(store_notification_delete(tx, ICCID_A, NOTIFY_SUBSCRIPTION_END, &was_there, err));
+    assert_true(was_there);
+    FAILS(ERR_NOT_FOUND, store_notification_put(tx, 12345, NOTIFY_SUBSCRIPTION_END, STR("https://a.example"), err));
+    return ERR_NONE;
+}
+
+static void a_sims_notification_preferences_replace_each_other(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, notification_job);
+}
+
+// ---- orders ----
+
+JOB(order_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct order o = fixture_order(tx, &f->product, ICCID_A), got;
+    o.activation = (struct wall){NOW_MS + 1};
+    o.expiration = (struct wall){NOW_MS + 2};
+    o.subscriber = (struct subscriber){STR("a@example.com"), STR("Ann"), STR("O'Hara"), STR("GB"),       STR("en"),
+                                       STR("ios"),           STR("15"),  STR("id"),     STR("8904 dots")};
+    o.reference = STR("ref-1");
+    OK(store_order_insert(tx, &o, err));
+    OK(store_order_get(tx, o.id, a, &got, err));
+    assert_true(uuid_eq(got.id, o.id));
+    assert_int_equal(got.partner_id, f->live.id);
+    assert_int_equal(got.state, ORDER_ACCEPTED);
+    assert_int_equal(got.operation, OP_TOPUP);
+    assert_int_equal(got.sim_type, SIM_PSIM);
+    assert_string_equal(got.country, "GB");
+    assert_int_equal(got.product_id, f->product.id);
+    assert_string_equal(got.product_public_id, PRODUCT_A);
+    assert_int_equal(got.sold.minor, 1050);
+    assert_string_equal(got.sold.currency, "EUR");
+    assert_int_equal(got.activation.ms, NOW_MS + 1);
+    assert_int_equal(got.expiration.ms, NOW_MS + 2);
+    IS_STR(got.subscriber.email, "a@example.com");
+    IS_STR(got.subscriber.first_name, "Ann");
+    IS_STR(got.subscriber.last_name, "O'Hara");
+    IS_STR(got.subscriber.country_of_residence, "GB");
+    IS_STR(got.subscriber.language, "en");
+    IS_STR(got.subscriber.device_os, "ios");
+    IS_STR(got.subscriber.device_model, "15");
+    IS_STR(got.subscriber.device_id, "id");
+    IS_STR(got.subscriber.device_eid, "8904 dots");
+    assert_int_equal(got.iccid, ICCID_A);
+    assert_false(str_present(got.matching_id));
+    IS_STR(got.correlation_id, "corr-1");
+    IS_STR(got.reference, "ref-1");
+    assert_int_equal(got.created.ms, NOW_MS);
+    assert_false(wall_set(got.finished));
+
+    OK(store_order_by_reference(tx, f->live.id, STR("ref-1"), a, &got, err));
+    FAILS(ERR_NOT_FOUND, store_order_by_reference(tx, f->sandbox.id, STR("ref-1"), a, &got, err));
+    FAILS(ERR_CONFLICT, store_order_insert(tx, &o, err));
+    struct order twin = fixture_order(tx, &f->product, ICCID_A);
+    twin.reference = o.reference;
+    FAILS(ERR_CONFLICT, store_order_insert(tx, &twin, err));
+    SAYS("reference");
+    twin = fixture_order(tx, &f->other_product, ICCID_B);
+    twin.reference = o.reference;
+    OK(store_order_insert(tx, &twin, err)); // another partner's reference is its own
+    twin = fixture_order(tx, &f->product, ICCID_A);
+    twin.product_id = f->other_product.id; // not this partner's
+    FAILS(ERR_CONFLICT, store_order_insert(tx, &twin, err));
+    SAYS("product");
+
+    o.state = ORDER_COMPLETED;
+    o.finished = (struct wall){NOW_MS + 3};
+    OK(store_order_update(tx, &o, err));
+    OK(store_order_get(tx, o.id, a, &got, err));
+    assert_int_equal(got.state, ORDER_COMPLETED);
+    assert_int_equal(got.finished.ms, NOW_MS + 3);
+    FAILS(ERR_NOT_FOUND, store_order_update(tx, &twin, err));
+    FAILS(ERR_NOT_FOUND, store_order_get(tx, twin.id, a, &got, err));
+    return ERR_NONE;
+}
+
+JOB(esim_order_job) {
+    struct fixture *f = ctx;
+    struct order o = fixture_order(tx, &f->product, ICCID_NONE), got;
+    o.operation = OP_ACTIVATION;
+    o.sim_type = SIM_ESIM;
+    o.sold = (struct money){0, ""};
+    OK(store_order_insert(tx, &o, err));
+    OK(store_order_get(tx, o.id, &f->arena, &got, err));
+    assert_int_equal(got.iccid, ICCID_NONE);
+    assert_string_equal(got.sold.currency, "");
+    o.iccid = ICCID_A;
+    o.matching_id = STR("M-1");
+    o.smdp = STR("smdp.example.com");
+    o.state = ORDER_FULFILLING;
+    OK(store_order_update(tx, &o, err));
+    OK(store_order_get(tx, o.id, &f->arena, &got, err));
+    assert_int_equal(got.iccid, ICCID_A);
+    IS_STR(got.matching_id, "M-1");
+    IS_STR(got.smdp, "smdp.example.com");
+    o = fixture_order(tx, &f->product, ICCID_A);
+    OK(store_order_insert(tx, &o, err));
+    o.state = ORDER_FAILED;
+    o.failure = STR("the network refused\nfor good");
+    OK(store_order_update(tx, &o, err));
+    OK(store_order_get(tx, o.id, &f->arena, &got, err));
+    IS_STR(got.failure, "the network refused\nfor good");
+    return ERR_NONE;
+}
+
+static void an_order_is_kept_whole_and_its_reference_is_the_partners(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, order_job);
+    RUN(f, esim_order_job);
+}
+
+// 40 orders, a second apart; every fourth is the sandbox partner's. Of the live ones by number (i % 4): 0 completed with a subscription, 1
+// open, 2 failed.
+#define ORDERS 40
+JOB(many_orders_job) {
+    struct fixture *f = ctx;
+    const int i = f->i;
+    bool live = i % 4 != 3;
+    struct order o = fixture_order(tx, live ? &f->product : &f->other_product, live ? ICCID_A : ICCID_B);
+    if (!live)
+        o.created = partner_now(&f->sandbox, o.created);
+    char text[16];
+    snprintf(text, sizeof text, "c%d", i);
+    o.correlation_id = str_of(text);
+    o.reference = str_of(text);
+    OK(store_order_insert(tx, &o, err));
+    if (i % 4 == 0) {
+        struct subscription s = fixture_subscription(&o, o.created);
+        o.state = ORDER_COMPLETED;
+        OK(store_order_update(tx, &o, err));
+        OK(store_subscription_insert(tx, &s, err));
+    } else if (i % 4 == 2) {
+        o.state = ORDER_FAILED;
+        o.failure = STR("no");
+        OK(store_order_update(tx, &o, err));
+    } else {
+        for (int step = 0; step < 2; step++) {
+            struct task t = fixture_task(tx, &o, step);
+            OK(store_task_insert(tx, &t, err));
+        }
+    }
+    return ERR_NONE;
+}
+
+static const struct order_filter no_order_filter = {.state = -1, .iccid = ICCID_NONE, .before = {INT64_MIN}, .after = {INT64_MIN}};
+
+// The list in pages of 7 must be the same as at once, newest first, and the total right.
+static void orders_are(struct tx *tx, struct fixture *f, const struct order_filter *filter, size_t expected, struct err *err) {
+    struct order *all = NULL, *page = NULL;
+    size_t n = 0, n_page = 0;
+    int64_t total = -1;
+    arena_reset(&f->arena);
+    OK(store_order_list(tx, filter, 0, 100, &f->arena, &all, &n, &total, err));
+    assert_int_equal(n, expected);
+    assert_int_equal(total, expected);
+    for (size_t i = 1; i < n; i++)
+        assert_true(uuid_cmp(all[i - 1].id, all[i].id) > 0);
+    for (size_t at = 0; at < n + 7; at += 7) {
+        OK(store_order_list(tx, filter, (int64_t)at, 7, &f->arena, &page, &n_page, &total, err));
+        assert_int_equal(n_page, at >= n ? 0 : n - at < 7 ? n - at : 7);
+        assert_int_equal(total, expected);
+        for (size_t i = 0; i < n_page; i++)
+            assert_true(uuid_eq(page[i].id, all[at + i].id));
+    }
+}
+
+JOB(order_lists_job) {
+    struct fixture *f = ctx;
+    struct order_filter w = no_order_filter;
+    const int64_t live = f->live.id;
+    orders_are(tx, f, &w, 40, err);
+    w.partner_id = live;
+    orders_are(tx, f, &w, 30, err);
+    w.partner_id = f->sandbox.id;
+    orders_are(tx, f, &w, 10, err);
+    w.partner_id = 999;
+    orders_are(tx, f, &w, 0, err);
+
+    const size_t by_state[2][4] = {{20, 0, 10, 10}, {10, 0, 10, 10}}; // of all, of the live partner
+    for (int one = 0; one < 2; one++) {
+        for (int state = ORDER_ACCEPTED; state <= ORDER_FAILED; state++) {
+            w = no_order_filter;
+            w.partner_id = one ? live : 0;
+            w.state = state;
+            orders_are(tx, f, &w, by_state[one][state], err);
+        }
+    }
+    w = no_order_filter;
+    w.iccid = ICCID_A; // completed, open and failed
+    orders_are(tx, f, &w, 30, err);
+    w.state = ORDER_FAILED;
+    orders_are(tx, f, &w, 10, err);
+    w.partner_id = f->sandbox.id;
+    orders_are(tx, f, &w, 0, err);
+    w = no_order_filter;
+    w.iccid = 12345;
+    orders_are(tx, f, &w, 0, err);
+
+    for (int one = 0; one < 2; one++) {
+        w = no_order_filter;
+        w.partner_id = one ? live : 0;
+        w.correlation_id = STR("c5");
+        orders_are(tx, f, &w, 1, err);
+        w.correlation_id = STR("c3"); // the sandbox partner's
+        orders_are(tx, f, &w, one ? 0 : 1, err);
+        w.correlation_id = STR_NONE;
+        w.reference = STR("c3");
+        orders_are(tx, f, &w, one ? 0 : 1, err);
+        w.reference = STR("c4");
+        orders_are(tx, f, &w, 1, err);
+    }
+
+    // Strictly before and after, by the partner's own time.
+    w = no_order_filter;
+    w.partner_id = live;
+    w.after.ms = NOW_MS + 5000;
+    orders_are(tx, f, &w, 26, err); // number 4, created at +5000, is not among them
+    w.before.ms = NOW_MS + 11000;
+    orders_are(tx, f, &w, 4, err); // numbers 5, 6, 8, 9
+    w.state = ORDER_FAILED;
+    orders_are(tx, f, &w, 1, err);
+    w = no_order_filter;
+    w.partner_id = f->sandbox.id;
+    w.after = partner_now(&f->sandbox, (struct wall){NOW_MS + 8000});
+    orders_are(tx, f, &w, 8, err);
+    w.before = partner_now(&f->sandbox, (struct wall){NOW_MS + 16000});
+    orders_are(tx, f, &w, 1, err);
+
+    int64_t count = 0, by[4], tasks[7];
+    OK(store_order_open_count(tx, ICCID_A, &count, err));
+    assert_int_equal(count, 10);
+    OK(store_order_counts(tx, by, tasks, err));
+    assert_int_equal(by[ORDER_ACCEPTED], 20);
+    assert_int_equal(by[ORDER_COMPLETED], 0);
+    assert_int_equal(tasks[TASK_READY], 20);
+    assert_int_equal(tasks[TASK_BLOCKED], 20);
+    assert_int_equal(tasks[TASK_DONE], 0);
+    return ERR_NONE;
+}
+
+static void orders_are_listed_newest_first_by_every_filter(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    for (f->i = 0; f->i < ORDERS; f->i++) {
+        clock_manual_advance(&f->manual, 1000);
+        RUN(f, many_orders_job);
+    }
+    RUN(f, order_lists_job);
+}
+
+// ---- tasks ----
+
+JOB(task_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct order o = fixture_order(tx, &f->product, ICCID_A);
+    OK(store_order_insert(tx, &o, err));
+    struct task first = fixture_task(tx, &o, 0), second = fixture_task(tx, &o, 1), got, *list = NULL;
+    size_t n = 0;
+    FAILS(ERR_NOT_FOUND, store_task_first_open(tx, ICCID_A, a, &got, err));
+    OK(store_task_insert(tx, &second, err));
+    OK(store_task_insert(tx, &first, err));
+    assert_true(first.id < second.id);
+    FAILS(ERR_CONFLICT, store_task_insert(tx, &first, err));
+    struct task same_step = fixture_task(tx, &o, 1);
+    FAILS(ERR_CONFLICT, store_task_insert(tx, &same_step, err));
+    struct task orphan = fixture_task(tx, &o, 2);
+    orphan.order_id = tx_new_id(tx, f->live.id);
+    FAILS(ERR_CONFLICT, store_task_insert(tx, &orphan, err));
+
+    OK(store_task_of_order(tx, o.id, a, &list, &n, err));
+    assert_int_equal(n, 2);
+    assert_int_equal(list[0].id, first.id);
+    assert_int_equal(list[1].step, 1);
+    OK(store_task_first_open(tx, ICCID_A, a, &got, err));
+    assert_int_equal(got.id, first.id);
+
+    // Due: READY and its time come; CLAIMED and its lease run out; of that kind only.
+    struct wall now = tx_now(tx), wake = {0};
+    OK(store_task_due(tx, TASK_ALLOWANCE_ADD, now, 10, a, &list, &n, err));
+    assert_int_equal(n, 1);
+    OK(store_task_due(tx, TASK_NETWORK_ENABLE, now, 10, a, &list, &n, err));
+    assert_int_equal(n, 0);
+    OK(store_task_next_due(tx, TASK_ALLOWANCE_ADD, &wake, err));
+    assert_int_equal(wake.ms, now.ms);
+    OK(store_task_next_due(tx, TASK_NETWORK_ENABLE, &wake, err));
+    assert_false(wall_set(wake));
+
+    first.state = TASK_CLAIMED;
+    first.verb = TASK_PROBE;
+    first.peer = STR("hlr1");
+    first.lease_owner = 3;
+    first.lease_until = wall_plus_ms(now, 60000);
+    first.attempts = 1;
+    first.started = now;
+    first.note = STR("calling");
+    OK(store_task_update(tx, &first, err));
+    OK(store_task_get(tx, first.id, a, &got, err));
+    assert_int_equal(got.state, TASK_CLAIMED);
+    assert_int_equal(got.verb, TASK_PROBE);
+    IS_STR(got.peer, "hlr1");
+    IS_STR(got.note, "calling");
+    assert_int_equal(got.lease_owner, 3);
+    assert_int_equal(got.lease_until.ms, now.ms + 60000);
+    assert_int_equal(got.due_at.ms, now.ms);
+    assert_int_equal(got.attempts, 1);
+    assert_int_equal(got.started.ms, now.ms);
+    assert_false(wall_set(got.settled));
+    OK(store_task_due(tx, TASK_ALLOWANCE_ADD, wall_plus_ms(now, 59999), 10, a, &list, &n, err));
+    assert_int_equal(n, 0);
+    OK(store_task_next_due(tx, TASK_ALLOWANCE_ADD, &wake, err));
+    assert_int_equal(wake.ms, now.ms + 60000);
+    OK(store_task_due(tx, TASK_ALLOWANCE_ADD, wall_plus_ms(now, 60000), 10, a, &list, &n, err));
+    assert_int_equal(n, 1);
+
+    int64_t dropped = -1;
+    OK(store_task_drop_leases(tx, 4, now, &dropped, err));
+    assert_int_equal(dropped, 0);
+    OK(store_task_drop_leases(tx, 3, now, &dropped, err));
+    assert_int_equal(dropped, 1);
+    OK(store_task_due(tx, TASK_ALLOWANCE_ADD, now, 10, a, &list, &n, err));
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].state, TASK_CLAIMED);
+
+    // In order of the instant at which they became due, then by number.
+    second.state = TASK_READY;
+    second.due_at = wall_plus_ms(now, -1);
+    OK(store_task_update(tx, &second, err));
+    OK(store_task_due(tx, TASK_ALLOWANCE_ADD, now, 10, a, &list, &n, err));
+    assert_int_equal(n, 2);
+    assert_int_equal(list[0].id, second.id);
+    OK(store_task_due(tx, TASK_ALLOWANCE_ADD, now, 1, a, &list, &n, err));
+    assert_int_equal(n, 1);
+
+    // A finished one holds nothing any more; a parked one does.
+    first.state = TASK_DONE;
+    first.outcome = OUTCOME_DONE;
+    first.settled = now;
+    OK(store_task_update(tx, &first, err));
+    OK(store_task_first_open(tx, ICCID_A, a, &got, err));
+    assert_int_equal(got.id, second.id);
+    second.state = TASK_PARKED;
+    OK(store_task_update(tx, &second, err));
+    OK(store_task_first_open(tx, ICCID_A, a, &got, err));
+    second.state = TASK_UNDONE;
+    OK(store_task_update(tx, &second, err));
+    FAILS(ERR_NOT_FOUND, store_task_first_open(tx, ICCID_A, a, &got, err));
+
+    OK(store_task_delete(tx, first.id, err));
+    FAILS(ERR_NOT_FOUND, store_task_delete(tx, first.id, err));
+    FAILS(ERR_NOT_FOUND, store_task_get(tx, first.id, a, &got, err));
+    FAILS(ERR_NOT_FOUND, store_task_update(tx, &first, err));
+    return ERR_NONE;
+}
+
+static void tasks_are_due_in_order_and_hold_their_sim(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, task_job);
+}
+
+// ---- subscriptions ----
+
+static struct order completed_order(struct tx *tx, struct fixture *f, const struct product *p, iccid_t iccid, struct err *err) {
+    (void)f;
+    struct order o = fixture_order(tx, p, iccid);
+    OK(store_order_insert(tx, &o, err));
+    o.state = ORDER_COMPLETED;
+    o.finished = tx_now(tx);
+    OK(store_order_update(tx, &o, err));
+    return o;
+}
+
+JOB(subscription_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct order o = completed_order(tx, f, &f->product, ICCID_A, err);
+    struct subscription s = fixture_subscription(&o, tx_now(tx)), got;
+    s.email = STR("Ann@Example.com");
+    s.wanted_expiry = s.expiry;
+    OK(store_subscription_insert(tx, &s, err));
+    FAILS(ERR_CONFLICT, store_subscription_insert(tx, &s, err));
+    SAYS("already");
+    OK(store_subscription_get(tx, o.id, a, &got, err));
+    assert_int_equal(got.partner_id, f->live.id);
+    assert_int_equal(got.iccid, ICCID_A);
+    assert_int_equal(got.product_id, f->product.id);
+    assert_string_equal(got.product_public_id, PRODUCT_A);
+    IS_STR(got.name, "Ten days");
+    IS_STR(got.email, "Ann@Example.com");
+    assert_int_equal(got.state, SUB_ACTIVE);
+    assert_int_equal(got.end, SUB_END_NONE);
+    assert_int_equal(got.created.ms, s.created.ms);
+    assert_int_equal(got.activation.ms, s.activation.ms);
+    assert_int_equal(got.expiry.ms, s.expiry.ms);
+    assert_int_equal(got.next_at.ms, s.next_at.ms);
+    assert_int_equal(got.duration, 10);
+    assert_int_equal(got.duration_unit, DURATION_DAYS);
+    assert_false(got.first_usage);
+    assert_int_equal(got.wanted_expiry.ms, s.expiry.ms);
+    assert_int_equal(got.initial_bytes, 50 << 20);
+    assert_int_equal(got.spent_bytes, 0);
+    assert_false(wall_set(got.balance_as_of));
+    assert_int_equal(got.sold.minor, 1050);
+
+    // The balance alone, then all that may change.
+    s.spent_bytes = 10 << 20;
+    s.balance_as_of = tx_now(tx);
+    OK(store_subscription_update(tx, &s, err));
+    OK(store_subscription_get(tx, o.id, a, &got, err));
+    assert_int_equal(got.spent_bytes, 10 << 20);
+    assert_int_equal(got.balance_as_of.ms, tx_now(tx).ms);
+    s.spent_bytes = s.initial_bytes;
+    s.state = SUB_DEPLETED;
+    s.end = SUB_END_DEPLETED;
+    s.next_at = WALL_NONE;
+    OK(store_subscription_update(tx, &s, err));
+    OK(store_subscription_get(tx, o.id, a, &got, err));
+    assert_int_equal(got.state, SUB_DEPLETED);
+    assert_int_equal(got.end, SUB_END_DEPLETED);
+    assert_false(wall_set(got.next_at));
+
+    // Each hangs on its order, its SIM and its partner's product.
+    struct order missing = fixture_order(tx, &f->product, ICCID_A);
+    s = fixture_subscription(&missing, tx_now(tx));
+    FAILS(ERR_CONFLICT, store_subscription_insert(tx, &s, err));
+    FAILS(ERR_NOT_FOUND, store_subscription_update(tx, &s, err));
+    FAILS(ERR_NOT_FOUND, store_subscription_get(tx, missing.id, a, &got, err));
+    o = completed_order(tx, f, &f->product, ICCID_A, err);
+    s = fixture_subscription(&o, tx_now(tx));
+    s.iccid = 12345;
+    FAILS(ERR_CONFLICT, store_subscription_insert(tx, &s, err));
+    s = fixture_subscription(&o, tx_now(tx));
+    s.product_id = f->other_product.id;
+    FAILS(ERR_CONFLICT, store_subscription_insert(tx, &s, err));
+    return ERR_NONE;
+}
+
+JOB(overspent_job) {
+    struct fixture *f = ctx;
+    struct order o = completed_order(tx, f, &f->product, ICCID_A, err);
+    struct subscription s = fixture_subscription(&o, tx_now(tx));
+    s.spent_bytes = s.initial_bytes + 1;
+    return store_subscription_insert(tx, &s, err);
+}
+
+static void a_subscription_hangs_on_its_order_sim_and_product(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, subscription_job);
+    FAILS(ERR_INTERNAL, store_run(f->store, overspent_job, f, err));
+}
+
+// Seven on ICCID_A, one of the sandbox partner's on ICCID_B, created a second apart unless said.
+JOB(many_subscriptions_job) {
+    struct fixture *f = ctx;
+    const struct {
+        enum subscription_state state;
+        int64_t created_s, expires_s; // after now
+        const char *email;
+    } rows[] = {
+        {SUB_EXPIRED, 1, 5, "a@x.example"},   {SUB_ACTIVE, 2, 300, "A@X.example"}, {SUB_ACTIVE, 3, 100, NULL},
+        {SUB_PENDING, 4, 200, "b@x.example"}, {SUB_EXPIRED, 4, 9, NULL},           {SUB_ACTIVE, 4, 900, NULL},
+        {SUB_PENDING_USAGE, 5, 0, NULL},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct order o = completed_order(tx, f, &f->product, ICCID_A, err);
+        struct subscription s = fixture_subscription(&o, (struct wall){NOW_MS + rows[i].created_s * 1000});
+        s.state = rows[i].state;
+        s.email = str_of(rows[i].email);
+        s.activation = (struct wall){NOW_MS};
+        s.expiry = rows[i].expires_s ? (struct wall){NOW_MS + rows[i].expires_s * 1000} : WALL_NONE;
+        s.next_at = s.state == SUB_ACTIVE ? s.expiry : WALL_NONE;
+        if (s.state == SUB_PENDING_USAGE)
+            s.activation = WALL_NONE;
+        OK(store_subscription_insert(tx, &s, err));
+    }
+    struct order o = completed_order(tx, f, &f->other_product, ICCID_B, err);
+    struct subscription s = fixture_subscription(&o, (struct wall){NOW_MS + 3500});
+    s.email = STR("a@x.example");
+    s.next_at = (struct wall){NOW_MS + 1};
+    OK(store_subscription_insert(tx, &s, err));
+    return ERR_NONE;
+}
+
+static const struct subscription_filter no_subscription_filter = {
+    .iccid = ICCID_NONE, .state = -1, .before = {INT64_MIN}, .after = {INT64_MIN}};
+
+static struct subscription *subscriptions_are(struct tx *tx, struct fixture *f, const struct subscription_filter *w, size_t expected,
+                                              struct err *err) {
+    struct subscription *all = NULL, *page = NULL;
+    size_t n = 0, n_page = 0;
+    int64_t total = -1;
+    arena_reset(&f->arena);
+    OK(store_subscription_list(tx, w, 0, 100, &f->arena, &all, &n, &total, err));
+    assert_int_equal(n, expected);
+    assert_int_equal(total, expected);
+    for (size_t i = 1; i < n; i++)
+        assert_true(all[i - 1].created.ms >= all[i].created.ms);
+    for (size_t at = 0; at < n + 3; at += 3) {
+        OK(store_subscription_list(tx, w, (int64_t)at, 3, &f->arena, &page, &n_page, &total, err));
+        assert_int_equal(n_page, at >= n ? 0 : n - at < 3 ? n - at : 3);
+        assert_int_equal(total, expected);
+        for (size_t i = 0; i < n_page; i++)
+            assert_true(uuid_eq(page[i].id, all[at + i].id));
+    }
+    return all;
+}
+
+JOB(subscription_lists_job) {
+    struct fixture *f = ctx;
+    struct subscription_filter w = no_subscription_filter;
+    subscriptions_are(tx, f, &w, 8, err);
+    w.partner_id = f->live.id;
+    subscriptions_are(tx, f, &w, 7, err);
+    w.state = SUB_ACTIVE;
+    subscriptions_are(tx, f, &w, 3, err);
+    w = no_subscription_filter;
+    w.iccid = ICCID_A;
+    w.partner_id = f->live.id;
+    struct subscription *all = subscriptions_are(tx, f, &w, 7, err);
+    // Of one second: active before waiting before finished.
+    assert_int_equal(all[0].state, SUB_PENDING_USAGE);
+    assert_int_equal(all[1].state, SUB_ACTIVE);
+    assert_int_equal(all[2].state, SUB_PENDING);
+    assert_int_equal(all[3].state, SUB_EXPIRED);
+    w.partner_id = f->sandbox.id;
+    subscriptions_are(tx, f, &w, 0, err);
+    w.partner_id = 0;
+    w.email = STR("a@X.EXAMPLE");
+    subscriptions_are(tx, f, &w, 2, err);
+    w.iccid = ICCID_NONE;
+    subscriptions_are(tx, f, &w, 3, err); // of all partners
+    w.partner_id = f->live.id;
+    subscriptions_are(tx, f, &w, 2, err);
+    w.state = SUB_EXPIRED;
+    subscriptions_are(tx, f, &w, 1, err);
+    w = no_subscription_filter;
+    w.partner_id = f->live.id;
+    w.product_public_id = STR(PRODUCT_A);
+    subscriptions_are(tx, f, &w, 7, err);
+    w.product_public_id = STR(PRODUCT_B);
+    subscriptions_are(tx, f, &w, 0, err);
+    w = no_subscription_filter;
+    w.partner_id = f->live.id;
+    w.after.ms = NOW_MS + 2000;
+    w.before.ms = NOW_MS + 5000;
+    subscriptions_are(tx, f, &w, 4, err);
+    w.iccid = ICCID_A;
+    subscriptions_are(tx, f, &w, 4, err);
+
+    struct subscription *open = NULL;
+    size_t n = 0;
+    int64_t count = 0;
+    struct wall wake = {0};
+    OK(store_subscription_open_count(tx, ICCID_A, &count, err));
+    assert_int_equal(count, 5);
+    OK(store_subscription_open(tx, ICCID_A, &f->arena, &open, &n, err));
+    assert_int_equal(n, 5);
+    const int64_t ends[] = {100, 200, 300, 900};
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+        assert_int_equal(open[i].expiry.ms, NOW_MS + ends[i] * 1000);
+    assert_false(wall_set(open[4].expiry)); // without an end: last
+
+    // Timers, each clock by itself.
+    OK(store_subscription_next_due(tx, 0, &wake, err));
+    assert_int_equal(wake.ms, NOW_MS + 100000);
+    OK(store_subscription_next_due(tx, f->sandbox.id, &wake, err));
+    assert_int_equal(wake.ms, NOW_MS + 1);
+    OK(store_subscription_next_due(tx, 999, &wake, err));
+    assert_false(wall_set(wake));
+    OK(store_subscription_due(tx, 0, (struct wall){NOW_MS + 300000}, 10, &f->arena, &open, &n, err));
+    assert_int_equal(n, 2);
+    assert_int_equal(open[0].expiry.ms, NOW_MS + 100000);
+    OK(store_subscription_due(tx, f->sandbox.id, (struct wall){NOW_MS + 1}, 10, &f->arena, &open, &n, err));
+    assert_int_equal(n, 1);
+    assert_int_equal(open[0].partner_id, f->sandbox.id);
+    return ERR_NONE;
+}
+
+static void subscriptions_are_listed_newest_first_by_every_filter(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, many_subscriptions_job);
+    RUN(f, subscription_lists_job);
+}
+
+// ---- events ----
+
+JOB(event_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct order o = fixture_order(tx, &f->product, ICCID_A);
+    struct event e = fixture_event(&o, EVENT_ORDER_ACCEPTED, tx_now(tx)), *list = NULL;
+    size_t n = 9;
+    int64_t first = -1, last = -1;
+    OK(store_event_range(tx, f->live.id, &first, &last, err));
+    assert_int_equal(first, 0);
+    assert_int_equal(last, 0);
+    e.payload = (struct str){"a\0b", 3};
+    OK(store_event_append(tx, &e, err));
+    assert_int_equal(e.sequence, 1);
+    e.order_id = (struct uuid){{0}};
+    e.iccid = ICCID_NONE;
+    e.type = EVENT_SIM_ACTIVATED;
+    e.payload = STR_NONE;
+    OK(store_event_append(tx, &e, err));
+    assert_int_equal(e.sequence, 2);
+    e.partner_id = f->sandbox.id;
+    OK(store_event_append(tx, &e, err));
+    assert_int_equal(e.sequence, 1);
+
+    OK(store_event_list(tx, f->live.id, 0, 10, a, &list, &n, err));
+    assert_int_equal(n, 2);
+    assert_int_equal(list[0].sequence, 1);
+    assert_int_equal(list[0].type, EVENT_ORDER_ACCEPTED);
+    assert_true(uuid_eq(list[0].order_id, o.id));
+    assert_int_equal(list[0].iccid, ICCID_A);
+    assert_int_equal(list[0].created.ms, tx_now(tx).ms);
+    assert_true(str_eq(list[0].payload, (struct str){"a\0b", 3}));
+    assert_true(uuid_is_zero(list[1].order_id));
+    assert_int_equal(list[1].iccid, ICCID_NONE);
+    assert_int_equal(list[1].payload.n, 0);
+    OK(store_event_list(tx, f->live.id, 1, 10, a, &list, &n, err));
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].sequence, 2);
+    OK(store_event_list(tx, f->live.id, 0, 1, a, &list, &n, err));
+    assert_int_equal(n, 1);
+    OK(store_event_list(tx, f->live.id, 2, 10, a, &list, &n, err));
+    assert_int_equal(n, 0);
+    OK(store_event_range(tx, f->live.id, &first, &last, err));
+    assert_int_equal(first, 1);
+    assert_int_equal(last, 2);
+    return ERR_NONE;
+}
+
+JOB(event_of_nobody_job) {
+    struct event e = {.partner_id = 999, .type = EVENT_SIM_ACTIVATED, .created = tx_now(tx), .iccid = ICCID_NONE};
+    return store_event_append(tx, &e, err);
+}
+
+static void events_are_numbered_by_partner(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, event_job);
+    FAILS(ERR_CONFLICT, store_run(f->store, event_of_nobody_job, f, err)); // its counter has no partner
+}
+
+// ---- import ----
+
+static struct import_row import_row(int64_t line, struct sim sim) {
+    return (struct import_row){.line = line, .sim = sim};
+}
+
+JOB(import_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct sim taken = fixture_profile(900, f->live.id);
+    taken.imsi = STR("111111");
+    taken.msisdn = STR("222222");
+    taken.matching_id = STR("M");
+    OK(store_sim_insert(tx, &taken, err));
+
+    int64_t id = 0;
+    OK(store_import_begin(tx, STR("sims.csv"), &id, err));
+    struct import_row rows[16];
+    size_t n = 0;
+    rows[n++] = import_row(2, fixture_profile(1, 0)); // fresh
+    rows[n++] = import_row(3, fixture_profile(1, 0)); // the same ICCID again
+    struct sim s = fixture_profile(2, f->live.id);
+    s.imsi = STR("333333");
+    s.msisdn = STR("444444");
+    s.matching_id = STR("N");
+    rows[n++] = import_row(4, s); // fresh
+    s = fixture_profile(3, 0);
+    s.imsi = STR("333333");
+    rows[n++] = import_row(5, s);
+    s = fixture_profile(4, 0);
+    s.msisdn = STR("444444");
+    rows[n++] = import_row(6, s);
+    s = fixture_profile(5, 0);
+    s.matching_id = STR("N");
+    rows[n++] = import_row(7, s);
+    rows[n++] = import_row(8, fixture_profile(900, 0));               // the same as what is there: what is not named is no difference
+    rows[n++] = import_row(10, fixture_profile(ICCID_A, f->live.id)); // another type
+    s = fixture_profile(6, 0);
+    s.imsi = STR("111111");
+    rows[n++] = import_row(11, s);
+    s = fixture_profile(7, 0);
+    s.msisdn = STR("222222");
+    rows[n++] = import_row(12, s);
+    s = fixture_profile(8, 0);
+    s.matching_id = STR("M");
+    rows[n++] = import_row(13, s);
+    rows[n++] = import_row(14, fixture_profile(9, 999)); // no such partner
+    rows[n++] = (struct import_row){.line = 15, .fault = STR("iccid: must be 19 or 20 digits")};
+    OK(store_import_stage(tx, id, rows, n, err));
+    FAILS(ERR_CONFLICT, store_import_stage(tx, id, rows, 1, err));
+    SAYS("line 2");
+    FAILS(ERR_NOT_FOUND, store_import_stage(tx, 999, rows, 1, err));
+
+    int64_t inserted = -1;
+    FAILS(ERR_CONFLICT, store_import_apply(tx, id, true, &inserted, err));
+    SAYS("judged");
+    struct import_verdict v;
+    OK(store_import_judge(tx, id, &v, err));
+    assert_int_equal(v.staged, 13);
+    assert_int_equal(v.fresh, 2);
+    assert_int_equal(v.same, 1);
+    assert_int_equal(v.bad, 10);
+
+    const struct {
+        int64_t line;
+        const char *says;
+    } faults[] = {
+        {3, "iccid: stands in line 2"},
+        {5, "imsi: stands in line 4"},
+        {6, "msisdn: stands in line 4"},
+        {7, "matching_id: stands in line 4"},
+        {10, "known already"},
+        {11, "imsi: SIM 000000000000000900"},
+        {12, "msisdn: SIM "},
+        {13, "matching_id: SIM "},
+        {14, "partner"},
+        {15, "iccid: must be 19"},
+    };
+    struct import_fault *list = NULL;
+    size_t got = 0, at = 0;
+    for (int64_t after = 0;; after = list[got - 1].line) {
+        OK(store_import_faults(tx, id, after, 3, a, &list, &got, err));
+        if (!got)
+            break;
+        for (size_t i = 0; i < got; i++, at++) {
+            assert_int_equal(list[i].line, faults[at].line);
+            if (!strstr(list[i].reason.p, faults[at].says))
+                fail_msg("line %d: %s", (int)list[i].line, list[i].reason.p);
+        }
+    }
+    assert_int_equal(at, ARRAY_LEN(faults));
+
+    FAILS(ERR_CONFLICT, store_import_apply(tx, id, false, &inserted, err));
+    SAYS("10 of 13");
+    struct sim there;
+    FAILS(ERR_NOT_FOUND, store_sim_get(tx, 1, a, &there, err));
+    OK(store_import_apply(tx, id, true, &inserted, err));
+    assert_int_equal(inserted, 2);
+    OK(store_sim_get(tx, 2, a, &there, err));
+    IS_STR(there.imsi, "333333");
+    assert_int_equal(there.partner_id, f->live.id);
+    assert_int_equal(there.esim, ESIM_RELEASED);
+    IS_STR(there.smdp, "smdp.example.com");
+    FAILS(ERR_CONFLICT, store_import_apply(tx, id, true, &inserted, err));
+    FAILS(ERR_CONFLICT, store_import_judge(tx, id, &v, err));
+    OK(store_import_drop(tx, id, err));
+    FAILS(ERR_NOT_FOUND, store_import_drop(tx, id, err));
+    FAILS(ERR_NOT_FOUND, store_import_judge(tx, id, &v, err));
+    return ERR_NONE;
+}
+
+// The same file twice: nothing. A SIM that life has moved on is the same still. What changed between judging and applying is noticed.
+JOB(import_again_job) {
+    struct fixture *f = ctx;
+    struct import_row rows[] = {
+        import_row(1, fixture_profile(2000, 0)),
+        import_row(2, fixture_sim(2001, f->live.id)),
+    };
+    struct import_verdict v;
+    struct sim s;
+    int64_t id = 0, inserted = 0;
+    OK(store_import_begin(tx, STR("a"), &id, err));
+    OK(store_import_stage(tx, id, rows, 2, err));
+    OK(store_import_judge(tx, id, &v, err));
+    OK(store_import_apply(tx, id, false, &inserted, err));
+    assert_int_equal(inserted, 2);
+    OK(store_sim_get(tx, 2000, &f->arena, &s, err));
+    s.partner_id = f->live.id;
+    s.service = SIM_ACTIVE;
+    s.esim = ESIM_INSTALLED;
+    s.eid = STR("89049032123451234512345678901235");
+    OK(store_sim_update(tx, &s, err));
+    OK(store_import_begin(tx, STR("b"), &id, err));
+    OK(store_import_stage(tx, id, rows, 2, err));
+    OK(store_import_judge(tx, id, &v, err));
+    assert_int_equal(v.same, 2);
+    OK(store_import_apply(tx, id, false, &inserted, err));
+    assert_int_equal(inserted, 0);
+
+    struct import_row late = import_row(1, fixture_profile(3000, 0));
+    OK(store_import_begin(tx, STR("c"), &id, err));
+    OK(store_import_stage(tx, id, &late, 1, err));
+    OK(store_import_judge(tx, id, &v, err));
+    OK(store_sim_insert(tx, &late.sim, err));
+    FAILS(ERR_CONFLICT, store_import_apply(tx, id, false, &inserted, err));
+    SAYS("judge it again");
+    OK(store_import_judge(tx, id, &v, err));
+    assert_int_equal(v.same, 1);
+
+    // A SIM that is to be active where the store has it in stock is not the same.
+    struct sim stock = fixture_sim(3001, f->live.id);
+    stock.service = SIM_STOCK;
+    OK(store_sim_insert(tx, &stock, err));
+    late = import_row(2, fixture_sim(3001, f->live.id));
+    OK(store_import_stage(tx, id, &late, 1, err));
+    FAILS(ERR_CONFLICT, store_import_apply(tx, id, false, &inserted, err)); // staged after the verdict
+    OK(store_import_judge(tx, id, &v, err));
+    assert_int_equal(v.bad, 1);
+
+    OK(store_import_sweep(tx, (struct wall){NOW_MS}, err));
+    OK(store_import_judge(tx, id, &v, err));
+    OK(store_import_sweep(tx, (struct wall){NOW_MS + 1}, err));
+    FAILS(ERR_NOT_FOUND, store_import_judge(tx, id, &v, err));
+    return ERR_NONE;
+}
+
+static void an_import_is_judged_whole_and_applied_once(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, import_job);
+    RUN(f, import_again_job);
+}
+
+// ---- bytes as they come ----
+
+JOB(odd_bytes_job) {
+    struct fixture *f = ctx;
+    struct order o = fixture_order(tx, &f->product, ICCID_A), got;
+    o.subscriber.first_name = STR("'; DROP TABLE orders; --");
+    o.subscriber.last_name = STR("\xF0\x9F\x98\x80 \"%s\" ?1 \\");
+    o.subscriber.email = STR("");
+    OK(store_order_insert(tx, &o, err));
+    OK(store_order_get(tx, o.id, &f->arena, &got, err));
+    assert_true(str_eq(got.subscriber.first_name, o.subscriber.first_name));
+    assert_true(str_eq(got.subscriber.last_name, o.subscriber.last_name));
+    assert_true(str_present(got.subscriber.email)); // empty is not absent
+    assert_int_equal(got.subscriber.email.n, 0);
+
+    struct arena small;
+    arena_init(&small, 32);
+    FAILS(ERR_INTERNAL, store_order_get(tx, o.id, &small, &got, err)); // an answer too large is an error, not half of it
+    arena_release(&small);
+    return ERR_NONE;
+}
+
+static void text_is_kept_as_it_came(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, odd_bytes_job);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(partners_are_kept_and_client_ids_are_unique),
+        TEST(secrets_overlap_end_and_are_bounded),
+        TEST(caps_count_by_partner_and_period),
+        TEST(operator_tokens_and_signing_keys_are_kept),
+        TEST(products_are_put_once_and_listed_by_name),
+        TEST(a_sims_numbers_are_its_own),
+        TEST(profiles_are_taken_lowest_first_and_become_the_partners),
+        TEST(sims_are_listed_by_owner_type_and_service),
+        TEST(a_sims_notification_preferences_replace_each_other),
+        TEST(an_order_is_kept_whole_and_its_reference_is_the_partners),
+        TEST(orders_are_listed_newest_first_by_every_filter),
+        TEST(tasks_are_due_in_order_and_hold_their_sim),
+        TEST(a_subscription_hangs_on_its_order_sim_and_product),
+        TEST(subscriptions_are_listed_newest_first_by_every_filter),
+        TEST(events_are_numbered_by_partner),
+        TEST(an_import_is_judged_whole_and_applied_once),
+        TEST(text_is_kept_as_it_came),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
