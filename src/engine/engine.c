@@ -155,6 +155,7 @@ void engine_close(struct engine *e) {
     free(e->turn.planned);
     free(e->turn.lines);
     free(e->flights);
+    free(e->pending);
     free(e->inbox);
     pthread_cond_destroy(&e->changed);
     pthread_mutex_destroy(&e->lock);
@@ -164,9 +165,8 @@ void engine_close(struct engine *e) {
 // ---- outcomes on their way in ----
 
 static struct settlement *add_settlement(struct engine *e, const struct claim *c) {
-    struct turn *t = &e->turn;
-    engine_grow((void **)&t->settlements, &t->cap_settlements, t->n_settlements, sizeof(*t->settlements));
-    struct settlement *s = &t->settlements[t->n_settlements++];
+    engine_grow((void **)&e->pending, &e->cap_pending, e->n_pending, sizeof(*e->pending));
+    struct settlement *s = &e->pending[e->n_pending++];
     *s = (struct settlement){.claim = *c};
     return s;
 }
@@ -305,6 +305,11 @@ static enum err_kind trouble(struct engine *e, struct wall now, enum err_kind ki
 static enum err_kind submit(struct engine *e, struct wall now, struct err *err) {
     struct turn *t = &e->turn;
     struct mono mono = clock_mono(e->o.clock);
+    for (size_t i = 0; i < e->n_pending; i++) {
+        engine_grow((void **)&t->settlements, &t->cap_settlements, t->n_settlements, sizeof(*t->settlements));
+        t->settlements[t->n_settlements++] = e->pending[i];
+    }
+    e->n_pending = 0;
     t->claims = !e->stopping;
     t->limit = e->limit;
     t->start_kind = (t->start_kind + 1) % TASK_KINDS;
@@ -455,7 +460,8 @@ static enum err_kind finish(struct engine *e, struct wall now, struct err *err) 
     t->drop_leases = false;
     t->n_poison = 0;
     t->n_settlements -= t->taken;
-    memmove(t->settlements, t->settlements + t->taken, t->n_settlements * sizeof(*t->settlements));
+    if (t->n_settlements > 0)
+        memmove(t->settlements, t->settlements + t->taken, t->n_settlements * sizeof(*t->settlements));
     metric_add(e->m.turns, 1);
     if (t->timers) {
         metric_add(e->m.timers, t->timers);
@@ -483,8 +489,13 @@ static struct wall wall_of(struct wall now, struct mono mono_now, int64_t ns) {
     return wall_plus_ms(now, ahead <= 0 ? 0 : (ahead + 999999) / 1000000);
 }
 
+// With no job running: a running one has the turn.
+static size_t unsettled(const struct engine *e) {
+    return e->n_pending + e->turn.n_settlements;
+}
+
 bool engine_quiet(struct engine *e) {
-    return e->state == TURN_NONE && e->slots_used == 0 && e->turn.n_settlements == 0;
+    return e->state == TURN_NONE && e->slots_used == 0 && unsettled(e) == 0;
 }
 
 enum err_kind engine_turn(struct engine *e, bool force, struct wall *wake, struct err *err) {
@@ -515,7 +526,7 @@ enum err_kind engine_turn(struct engine *e, bool force, struct wall *wake, struc
         bool due = (wall_set(e->next) && e->next.ms <= now.ms) || !wall_set(e->poll) || e->poll.ms <= now.ms;
         // A wall clock set back must not leave the engine waiting for the old time to come again.
         bool back = wall_set(e->poll) && e->poll.ms > now.ms + POLL_MS;
-        if (!waits && (force || kicked || due || back || e->more || e->turn.n_settlements > 0)) {
+        if (!waits && (force || kicked || due || back || e->more || unsettled(e) > 0)) {
             k = submit(e, now, err);
             if (!k && e->state == TURN_RUNNING) {
                 pthread_mutex_lock(&e->lock);
@@ -551,7 +562,7 @@ enum err_kind engine_turn(struct engine *e, bool force, struct wall *wake, struc
         for (int i = 0; i < e->n_peers; i++)
             if (e->peers[i].paused_until.ns > mono.ns)
                 at = earlier(at, wall_of(now, mono, e->peers[i].paused_until.ns));
-        if (inbox || e->more || e->turn.n_settlements > 0 || atomic_load(&e->kicked))
+        if (inbox || e->more || unsettled(e) > 0 || atomic_load(&e->kicked))
             at = now;
     }
     *wake = at;

@@ -156,6 +156,9 @@ struct engine {
     int64_t n_slots, slots_used, sequence;
     struct mono first_deadline; // of those in flight
 
+    struct settlement *pending; // for the next turn
+    size_t n_pending, cap_pending;
+
     struct turn turn;
     enum turn_state state;
     bool stopping;
