@@ -74,6 +74,8 @@ struct db_driver {
     void (*finish)(struct db *db, int statement);
     // SQL text, several statements: migrations.
     enum err_kind (*script)(struct db *db, const char *sql, struct err *err);
+    // Whether all rows, indexes and references are whole: ERR_CORRUPT with the first complaint. Reads everything.
+    enum err_kind (*check)(struct db *db, struct err *err);
     // Called on the writer between transactions: keeps the log short. DB_UPKEEP_ALONE: readers are in the way; call again with `alone`
     // when none is reading.
     enum err_kind (*upkeep)(struct db *db, bool alone, enum db_upkeep *wants, struct err *err);

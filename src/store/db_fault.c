@@ -103,6 +103,10 @@ static enum err_kind fault_script(struct db *db, const char *sql, struct err *er
     PASS(script(c->inner, sql, err));
 }
 
+static enum err_kind fault_check(struct db *db, struct err *err) {
+    PASS(check(c->inner, err));
+}
+
 static enum err_kind fault_commit(struct db *db, struct err *err) {
     struct connection *c = of(db);
     bool unsure = c->fault->mode == FAULT_UNSURE && c->fault->calls + 1 == c->fault->at;
@@ -155,6 +159,7 @@ void db_fault_init(struct db_fault *f, const struct db_driver *inner) {
                 .column = fault_column,
                 .finish = fault_finish,
                 .script = fault_script,
+                .check = fault_check,
                 .upkeep = fault_upkeep,
             },
         .inner = inner,

@@ -443,6 +443,27 @@ static enum err_kind lite_script(struct db *db, const char *sql, struct err *err
 
 // ---- upkeep ----
 
+// Runs a pragma that answers one row "ok", or none, when all is well.
+static enum err_kind all_is_well(struct db_lite *d, const char *sql, const char *what, struct err *err) {
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(d->lite, sql, -1, &st, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    enum err_kind kind = ERR_NONE;
+    const char *says = rc == SQLITE_ROW ? (const char *)sqlite3_column_text(st, 0) : NULL;
+    if (rc == SQLITE_ROW && (!says || strcmp(says, "ok") != 0))
+        kind = err_set(err, ERR_CORRUPT, "the store's file is damaged: %s: %s", what, says ? says : "?");
+    else if (rc != SQLITE_ROW && rc != SQLITE_DONE)
+        kind = failed(d, rc, err);
+    sqlite3_finalize(st);
+    return kind;
+}
+
+static enum err_kind lite_check(struct db *db, struct err *err) {
+    enum err_kind kind = all_is_well(lite_of(db), "PRAGMA integrity_check(1)", "its structure", err);
+    return kind ? kind : all_is_well(lite_of(db), "PRAGMA foreign_key_check", "a row refers to nothing, in table", err);
+}
+
 static enum err_kind lite_upkeep(struct db *db, bool alone, enum db_upkeep *wants, struct err *err) {
     struct db_lite *d = lite_of(db);
     CHECK(!d->in_transaction);
@@ -484,5 +505,6 @@ const struct db_driver db_sqlite = {
     .column = lite_column,
     .finish = lite_finish,
     .script = lite_script,
+    .check = lite_check,
     .upkeep = lite_upkeep,
 };

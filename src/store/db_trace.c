@@ -101,6 +101,9 @@ static void trace_finish(struct db *db, int statement) {
 static enum err_kind trace_script(struct db *db, const char *sql, struct err *err) {
     return note(db, "script", "", INNER(script(of(db)->inner, sql, err)));
 }
+static enum err_kind trace_check(struct db *db, struct err *err) {
+    return note(db, "check", "", INNER(check(of(db)->inner, err)));
+}
 static enum err_kind trace_upkeep(struct db *db, bool alone, enum db_upkeep *wants, struct err *err) {
     enum err_kind kind = INNER(upkeep(of(db)->inner, alone, wants, err));
     return kind || alone ? note(db, "upkeep", alone ? "alone" : "", kind) : kind;
@@ -129,6 +132,7 @@ void db_trace_init(struct db_trace *t, const struct db_driver *inner, FILE *out)
                 .column = trace_column,
                 .finish = trace_finish,
                 .script = trace_script,
+                .check = trace_check,
                 .upkeep = trace_upkeep,
             },
         .inner = inner,

@@ -459,6 +459,16 @@ void store_read_end(struct tx *tx) {
     pthread_mutex_unlock(&s->pool_lock);
 }
 
+enum err_kind store_check(struct store *s, struct err *err) {
+    struct tx *tx = NULL;
+    enum err_kind kind = store_read_begin(s, &tx, err);
+    if (kind)
+        return kind;
+    kind = tx->db->driver->check(tx->db, err);
+    store_read_end(tx);
+    return kind;
+}
+
 // ---- opening and closing ----
 
 static enum err_kind choose_driver(const struct store_options *o, const struct db_driver **out, struct err *err) {

@@ -54,6 +54,9 @@ const struct clock *store_clock(const struct store *s);
 NODISCARD enum err_kind store_ping(struct store *s, struct err *err);
 NODISCARD enum err_kind tx_ping(struct tx *tx, struct err *err); // that write, for a job of the caller's own: store_ping without waiting
 
+// Reads everything and says ERR_CORRUPT with the first complaint: after a restore, in tests. Holds one reader meanwhile.
+NODISCARD enum err_kind store_check(struct store *s, struct err *err);
+
 // ---- reading ----
 NODISCARD enum err_kind store_read_begin(struct store *s, struct tx **out, struct err *err);
 void store_read_end(struct tx *tx);

@@ -1,0 +1,598 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store_test.c - jobs, transactions, readers, opening and closing: what store.h promises besides the verbs. Whether a file of SQLite's may
+ * be opened is tested here, too; the rest holds for any driver.
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "store/db.h"
+#include "store/fixture.h"
+
+// ---- jobs that remember how they ended ----
+
+struct note {
+    struct store_job job;
+    struct fixture *f;
+    iccid_t iccid; // the SIM that this job adds
+    int runs, order;
+    bool done;
+    enum err_kind kind;
+    char message[128];
+    int64_t sequence; // of the event it wrote
+    bool fails_after_writing;
+};
+
+static int finished; // counts answers, to see their order; set to 0 by each test that looks
+
+static void note_done(void *ctx, enum err_kind kind, const struct err *err) {
+    struct note *n = ctx;
+    n->done = true;
+    n->kind = kind;
+    n->order = ++finished;
+    snprintf(n->message, sizeof n->message, "%s", kind ? err_first(err) : "");
+}
+
+// Adds a SIM and an event; a SIM that is there already is its failure, found before it writes anything.
+static enum err_kind note_run(struct tx *tx, void *ctx, struct err *err) {
+    struct note *n = ctx;
+    struct sim s = fixture_sim(n->iccid, n->f->live.id), there;
+    struct event e = {.partner_id = n->f->live.id, .type = EVENT_SIM_ACTIVATED, .created = tx_now(tx), .iccid = n->iccid};
+    struct arena a;
+    n->runs++;
+    arena_init(&a, 4096);
+    enum err_kind kind = store_sim_get(tx, n->iccid, &a, &there, err);
+    arena_release(&a);
+    if (!kind)
+        return err_set(err, ERR_CONFLICT, "there already");
+    if (kind != ERR_NOT_FOUND)
+        return kind;
+    kind = store_sim_insert(tx, &s, err);
+    if (!kind)
+        kind = store_event_append(tx, &e, err);
+    if (kind)
+        return kind;
+    n->sequence = e.sequence;
+    return n->fails_after_writing ? err_set(err, ERR_REFUSED, "after writing") : ERR_NONE;
+}
+
+static struct note note_new(struct fixture *f, iccid_t iccid) {
+    return (struct note){.f = f, .iccid = iccid};
+}
+
+static void note_submit(struct note *n) {
+    struct err err = {0};
+    n->job = (struct store_job){.run = note_run, .done = note_done, .ctx = n};
+    if (store_submit(n->f->store, &n->job, &err))
+        fail_msg("%s", err_first(&err));
+}
+
+// Submits the notes from inside another job's answer: without a thread they are then one batch.
+struct batch {
+    struct note *notes;
+    size_t n;
+};
+
+static void batch_done(void *ctx, enum err_kind kind, const struct err *err) {
+    (void)err;
+    struct batch *b = ctx;
+    assert_int_equal(kind, ERR_NONE);
+    for (size_t i = 0; i < b->n; i++)
+        note_submit(&b->notes[i]);
+    for (size_t i = 0; i < b->n; i++)
+        assert_false(b->notes[i].done);
+}
+
+JOB(nothing_job) {
+    return ERR_NONE;
+}
+
+static void run_as_batch(struct fixture *f, struct note *notes, size_t n) {
+    struct batch b = {notes, n};
+    struct store_job job = {.run = nothing_job, .done = batch_done, .ctx = &b};
+    struct err err = {0};
+    finished = 0;
+    assert_int_equal(store_submit(f->store, &job, &err), ERR_NONE);
+    for (size_t i = 0; i < n; i++)
+        assert_true(notes[i].done);
+}
+
+static bool there_is(struct fixture *f, iccid_t iccid) {
+    struct err *err = &f->err;
+    struct tx *tx = NULL;
+    struct sim s;
+    OK(store_read_begin(f->store, &tx, err));
+    enum err_kind kind = store_sim_get(tx, iccid, &f->arena, &s, err);
+    store_read_end(tx);
+    return kind == ERR_NONE;
+}
+
+// The partner's events are 1 ... n, no gap; n is the answer.
+static int64_t events_without_gap(struct fixture *f) {
+    struct err *err = &f->err;
+    struct tx *tx = NULL;
+    struct event *events = NULL;
+    size_t n = 0;
+    OK(store_read_begin(f->store, &tx, err));
+    OK(store_event_list(tx, f->live.id, 0, 100000, &f->arena, &events, &n, err));
+    store_read_end(tx);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(events[i].sequence, i + 1);
+    return (int64_t)n;
+}
+
+// ---- group commit ----
+
+static void a_batch_is_one_commit_and_answers_in_order(void **state) {
+    struct fixture *f = *state;
+    struct note notes[5];
+    struct store_stats before, after;
+    for (int i = 0; i < 5; i++)
+        notes[i] = note_new(f, i + 1);
+    store_stats_get(f->store, &before);
+    run_as_batch(f, notes, 5);
+    store_stats_get(f->store, &after);
+    assert_int_equal(after.batches - before.batches, 2); // the one that submitted them, and they
+    assert_int_equal(after.jobs - before.jobs, 6);
+    assert_int_equal(after.last_batch_jobs, 5);
+    assert_int_equal(after.queued, 0);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(notes[i].kind, ERR_NONE);
+        assert_int_equal(notes[i].order, i + 1);
+        assert_int_equal(notes[i].runs, 1);
+        assert_int_equal(notes[i].sequence, i + 1);
+        assert_true(there_is(f, i + 1));
+    }
+}
+
+static void a_refused_job_costs_the_others_nothing(void **state) {
+    struct fixture *f = *state;
+    struct note notes[] = {note_new(f, 1), note_new(f, 1), note_new(f, 2)};
+    run_as_batch(f, notes, 3);
+    assert_int_equal(notes[0].kind, ERR_NONE);
+    assert_int_equal(notes[1].kind, ERR_CONFLICT);
+    assert_string_equal(notes[1].message, "there already");
+    assert_int_equal(notes[2].kind, ERR_NONE);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(notes[i].runs, 1); // it had written nothing: nothing was undone
+    assert_int_equal(events_without_gap(f), 2);
+}
+
+static void a_job_that_fails_after_writing_is_undone_alone(void **state) {
+    struct fixture *f = *state;
+    struct note notes[] = {note_new(f, 1), note_new(f, 2), note_new(f, 3), note_new(f, 2)};
+    notes[1].fails_after_writing = true;
+    run_as_batch(f, notes, 4);
+    assert_int_equal(notes[0].kind, ERR_NONE);
+    assert_int_equal(notes[1].kind, ERR_REFUSED);
+    assert_string_equal(notes[1].message, "after writing");
+    assert_int_equal(notes[2].kind, ERR_NONE);
+    assert_int_equal(notes[3].kind, ERR_NONE); // sees nothing of the one that failed
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(notes[i].order, i + 1);
+    assert_true(there_is(f, 1) && there_is(f, 2) && there_is(f, 3));
+    assert_int_equal(events_without_gap(f), 3);
+    assert_int_equal(notes[3].sequence, 3);
+
+    struct note alone = note_new(f, 9);
+    alone.fails_after_writing = true;
+    note_submit(&alone);
+    assert_int_equal(alone.kind, ERR_REFUSED);
+    assert_false(there_is(f, 9));
+    assert_int_equal(events_without_gap(f), 3);
+    struct note next = note_new(f, 10);
+    note_submit(&next);
+    assert_int_equal(next.sequence, 4);
+}
+
+static void a_batch_has_a_maximum(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    f->options.batch_max = 2;
+    fixture_open(f);
+    fixture_fill(f);
+    OK(store_ping(f->store, err));
+    struct note notes[5];
+    struct store_stats before, after;
+    for (int i = 0; i < 5; i++)
+        notes[i] = note_new(f, i + 1);
+    store_stats_get(f->store, &before);
+    run_as_batch(f, notes, 5);
+    store_stats_get(f->store, &after);
+    assert_int_equal(after.batches - before.batches, 1 + 3);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(notes[i].order, i + 1);
+}
+
+struct overfull {
+    struct fixture *f;
+    struct note notes[4];
+};
+
+static void overfull_done(void *ctx, enum err_kind kind, const struct err *failed) {
+    (void)kind;
+    (void)failed;
+    struct overfull *o = ctx;
+    struct err e = {0}, *err = &e;
+    for (int i = 0; i < 3; i++)
+        note_submit(&o->notes[i]);
+    struct note *last = &o->notes[3];
+    last->job = (struct store_job){.run = note_run, .done = note_done, .ctx = last};
+    FAILS(ERR_BUSY, store_submit(o->f->store, &last->job, err));
+}
+
+static void a_full_queue_refuses(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    f->options.queue_max = 3;
+    fixture_open(f);
+    fixture_fill(f);
+    struct overfull o = {f, {note_new(f, 1), note_new(f, 2), note_new(f, 3), note_new(f, 4)}};
+    struct store_job job = {.run = nothing_job, .done = overfull_done, .ctx = &o};
+    OK(store_submit(f->store, &job, err));
+    for (int i = 0; i < 3; i++)
+        assert_true(o.notes[i].done);
+    assert_false(o.notes[3].done);
+    assert_false(there_is(f, 4));
+}
+
+// ---- numbers, ids, time ----
+
+JOB(number_job) {
+    struct fixture *f = ctx;
+    int64_t number = tx_number(tx);
+    assert_true(number > f->i);
+    f->i = (int)number;
+    return ERR_NONE;
+}
+
+JOB(number_then_fail_job) {
+    struct fixture *f = ctx;
+    f->i = (int)tx_number(tx);
+    return err_set(err, ERR_REFUSED, "no");
+}
+
+static void numbers_grow_and_never_come_again(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 5; i++)
+            RUN(f, number_job);
+        FAILS(ERR_REFUSED, store_run(f->store, number_then_fail_job, f, err));
+        RUN(f, number_job);
+        fixture_close(f);
+        fixture_open(f);
+    }
+    RUN(f, number_job);
+}
+
+struct ids {
+    struct uuid first, second, later, other;
+    struct fixture *f;
+};
+
+JOB(ids_job) {
+    struct ids *ids = ctx;
+    ids->first = tx_new_id(tx, ids->f->live.id);
+    ids->second = tx_new_id(tx, ids->f->sandbox.id);
+    return ERR_NONE;
+}
+JOB(later_ids_job) {
+    struct ids *ids = ctx;
+    ids->later = tx_new_id(tx, ids->f->live.id);
+    assert_int_equal(tx_now(tx).ms, NOW_MS - 3600000);
+    return ERR_NONE;
+}
+
+static void ids_grow_even_when_the_clock_goes_back(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct ids ids = {.f = f};
+    OK(store_run(f->store, ids_job, &ids, err));
+    clock_manual_jump(&f->manual, -3600000);
+    OK(store_run(f->store, later_ids_job, &ids, err));
+    assert_int_equal(uuid_partner(ids.first), f->live.id);
+    assert_int_equal(uuid_partner(ids.second), f->sandbox.id);
+    assert_int_equal(uuid_time(ids.first).ms, NOW_MS);
+    assert_true(uuid_cmp(ids.first, ids.second) < 0);
+    assert_true(uuid_cmp(ids.second, ids.later) < 0);
+}
+
+// ---- readers ----
+
+static void a_reader_sees_one_state(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct tx *old = NULL, *fresh = NULL;
+    struct sim s;
+    OK(store_read_begin(f->store, &old, err));
+    FAILS(ERR_NOT_FOUND, store_sim_get(old, 1, &f->arena, &s, err));
+    struct note n = note_new(f, 1);
+    note_submit(&n); // the writer does not wait for readers
+    assert_int_equal(n.kind, ERR_NONE);
+    FAILS(ERR_NOT_FOUND, store_sim_get(old, 1, &f->arena, &s, err));
+    OK(store_read_begin(f->store, &fresh, err));
+    OK(store_sim_get(fresh, 1, &f->arena, &s, err));
+    store_read_end(fresh);
+    store_read_end(old);
+    OK(store_read_begin(f->store, &old, err));
+    OK(store_sim_get(old, 1, &f->arena, &s, err));
+    store_read_end(old);
+}
+
+// ---- news ----
+
+struct heard {
+    unsigned news;
+    int times;
+};
+
+static void hear(void *ctx, unsigned news) {
+    struct heard *h = ctx;
+    h->news |= news;
+    h->times++;
+}
+
+static void only_what_was_committed_is_news(void **state) {
+    struct fixture *f = *state;
+    struct heard events = {0}, others = {0};
+    store_on_commit(f->store, NEWS_EVENTS | NEWS_TASKS, hear, &events);
+    store_on_commit(f->store, NEWS_KEYS, hear, &others);
+    struct note failing = note_new(f, 1);
+    failing.fails_after_writing = true;
+    note_submit(&failing);
+    assert_int_equal(events.times, 0);
+
+    struct note notes[] = {note_new(f, 1), note_new(f, 2), note_new(f, 3)};
+    notes[1].fails_after_writing = true;
+    run_as_batch(f, notes, 3);
+    assert_int_equal(events.times, 1);
+    assert_int_equal(events.news, NEWS_EVENTS);
+    notes[0] = note_new(f, 7);
+    notes[1] = note_new(f, 8);
+    notes[0].fails_after_writing = notes[1].fails_after_writing = true;
+    run_as_batch(f, notes, 2);
+    assert_int_equal(events.times, 1);
+    assert_int_equal(others.times, 0);
+}
+
+// ---- opening ----
+
+static void everything_is_there_after_reopening(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    assert_true(store_is_fresh(f->store));
+    struct note notes[20];
+    for (int i = 0; i < 20; i++) {
+        notes[i] = note_new(f, i + 1);
+        note_submit(&notes[i]);
+    }
+    fixture_close(f);
+    f->options.may_create = false;
+    fixture_open(f);
+    assert_false(store_is_fresh(f->store));
+    assert_int_equal(events_without_gap(f), 20);
+    for (int i = 0; i < 20; i++)
+        assert_true(there_is(f, i + 1));
+    struct note n = note_new(f, 21);
+    note_submit(&n);
+    assert_int_equal(n.sequence, 21);
+    OK(store_ping(f->store, err));
+}
+
+static void a_missing_store_is_an_error_unless_it_may_be_made(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    f->options.may_create = false;
+    FAILS(ERR_NOT_FOUND, store_open(&f->options, &f->store, err));
+    mkdir(f->location, 0700);
+    FAILS(ERR_NOT_FOUND, store_open(&f->options, &f->store, err));
+    SAYS("no store");
+    f->options.location = "";
+    FAILS(ERR_INVALID, store_open(&f->options, &f->store, err));
+    f->options.location = "postgresql://localhost/topupd";
+    f->options.driver = NULL;
+    FAILS(ERR_INVALID, store_open(&f->options, &f->store, err));
+    assert_null(f->store);
+}
+
+static void file_in(const struct fixture *f, const char *name, char out[128]) {
+    snprintf(out, 128, "%s/%s", f->location, name);
+}
+
+static void the_folder_and_the_file_are_the_owners_alone(void **state) {
+    struct fixture *f = *state;
+    struct stat st;
+    char path[128];
+    assert_int_equal(stat(f->location, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0700);
+    static const char *const names[] = {"topupd.db", "topupd.db-wal", "topupd.db-shm", "topupd.lock"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        file_in(f, names[i], path);
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 0777, 0600);
+    }
+}
+
+static void a_second_writer_is_refused(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct store *second = NULL;
+    FAILS(ERR_CONFLICT, store_open(&f->options, &second, err));
+    SAYS("another topupd is running");
+    assert_null(second);
+    OK(store_ping(f->store, err)); // the first did not notice
+    fixture_close(f);
+    fixture_open(f);
+}
+
+// Runs SQL on the file, behind the store's back.
+static void behind(struct fixture *f, const char *sql) {
+    struct err *err = &f->err;
+    struct db *db = NULL;
+    OK(db_sqlite.open(&db_sqlite, f->location, true, true, &db, err));
+    OK(db_sqlite.begin(db, err));
+    OK(db_sqlite.script(db, sql, err));
+    OK(db_sqlite.commit(db, err));
+    db_sqlite.close(db);
+}
+
+static void refused(struct fixture *f, enum err_kind kind, const char *says) {
+    struct err *err = &f->err;
+    FAILS(kind, store_open(&f->options, &f->store, err));
+    if (!strstr(err_first(err), says))
+        fail_msg("\"%s\" does not say \"%s\"", err_first(err), says);
+    assert_null(f->store);
+}
+
+static void a_newer_schema_is_refused(void **state) {
+    struct fixture *f = *state;
+    fixture_close(f);
+    behind(f, "PRAGMA user_version = 99");
+    refused(f, ERR_CONFLICT, "version 99");
+    behind(f, "PRAGMA user_version = 1");
+    fixture_open(f);
+}
+
+static void another_programs_database_is_refused_and_left_alone(void **state) {
+    struct fixture *f = *state;
+    char path[128];
+    struct stat before, after;
+    behind(f, "CREATE TABLE theirs (x)"); // an empty file belongs to nobody; now it is somebody's
+    file_in(f, "topupd.db", path);
+    assert_int_equal(stat(path, &before), 0);
+    refused(f, ERR_CONFLICT, "another program's database");
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(after.st_size, before.st_size);
+    assert_true(after.st_mtim.tv_sec == before.st_mtim.tv_sec && after.st_mtim.tv_nsec == before.st_mtim.tv_nsec);
+}
+
+static void a_damaged_file_is_refused(void **state) {
+    struct fixture *f = *state;
+    char path[128];
+    struct stat st;
+    for (int i = 0; i < 200; i++) {
+        struct note n = note_new(f, i + 1);
+        note_submit(&n);
+        assert_int_equal(n.kind, ERR_NONE);
+    }
+    fixture_close(f);
+    file_in(f, "topupd.db", path);
+    assert_int_equal(stat(path, &st), 0);
+    assert_int_equal(truncate(path, st.st_size / 2), 0);
+    refused(f, ERR_CORRUPT, "damaged");
+
+    int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, "This is no database at all.", 27, 0), 27);
+    close(fd);
+    refused(f, ERR_CORRUPT, "damaged");
+}
+
+// A page overwritten in the middle: found when it is read, answered as an error, and the rest goes on.
+static void a_damaged_page_is_an_error_not_a_crash(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    char path[128];
+    struct stat st;
+    static struct note notes[2000];
+    for (int i = 0; i < 2000; i++)
+        notes[i] = note_new(f, i + 1);
+    run_as_batch(f, notes, 2000);
+    fixture_close(f);
+    file_in(f, "topupd.db", path);
+    assert_int_equal(stat(path, &st), 0);
+    int fd = open(path, O_WRONLY);
+    assert_true(fd >= 0);
+    char junk[4096];
+    memset(junk, 0xa5, sizeof junk);
+    const off_t schema = 40 * 4096; // leave the schema's pages alone
+    for (off_t at = schema; at + (off_t)sizeof junk <= st.st_size; at += 4096)
+        assert_int_equal(pwrite(fd, junk, sizeof junk, at), sizeof junk);
+    close(fd);
+    fixture_open(f);
+    int corrupt = 0;
+    for (iccid_t i = 1; i <= 2000; i++) {
+        struct tx *tx = NULL;
+        struct sim s;
+        OK(store_read_begin(f->store, &tx, err));
+        arena_reset(&f->arena);
+        enum err_kind kind = store_sim_get(tx, i, &f->arena, &s, err);
+        assert_true(kind == ERR_NONE || kind == ERR_CORRUPT || kind == ERR_NOT_FOUND);
+        corrupt += kind == ERR_CORRUPT;
+        store_read_end(tx);
+    }
+    assert_true(corrupt > 0);
+}
+
+// As somebody who may not write there (the test may run as root, whom nothing stops).
+static void a_folder_that_cannot_be_written_is_refused(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    assert_int_equal(chmod(f->folder, 0755), 0);
+    assert_int_equal(mkdir(f->location, 0755), 0);
+    assert_int_equal(chmod(f->location, 0555), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct store *s = NULL;
+        if (geteuid() == 0 && (setgid(65534) || setuid(65534)))
+            _exit(2);
+        enum err_kind kind = store_open(&f->options, &s, err);
+        _exit(kind == ERR_UNAVAILABLE && strstr(err_first(err), "cannot write in the data folder") ? 0 : 1);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+
+    char path[128];
+    snprintf(path, sizeof path, "%s/file", f->folder);
+    int fd = open(path, O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0);
+    close(fd);
+    f->options.location = path;
+    refused(f, ERR_UNAVAILABLE, "is not a folder");
+}
+
+static void a_start_that_was_cut_off_begins_again(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    char path[128];
+    assert_int_equal(mkdir(f->location, 0700), 0);
+    file_in(f, "topupd.db", path);
+    int fd = open(path, O_CREAT | O_WRONLY, 0600); // made, and then nothing
+    assert_true(fd >= 0);
+    close(fd);
+    fixture_open(f);
+    assert_true(store_is_fresh(f->store));
+    OK(store_ping(f->store, err));
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+#define CLOSED(name) cmocka_unit_test_setup_teardown(name, fixture_setup_closed, fixture_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(a_batch_is_one_commit_and_answers_in_order),
+        TEST(a_refused_job_costs_the_others_nothing),
+        TEST(a_job_that_fails_after_writing_is_undone_alone),
+        CLOSED(a_batch_has_a_maximum),
+        CLOSED(a_full_queue_refuses),
+        TEST(numbers_grow_and_never_come_again),
+        TEST(ids_grow_even_when_the_clock_goes_back),
+        TEST(a_reader_sees_one_state),
+        TEST(only_what_was_committed_is_news),
+        TEST(everything_is_there_after_reopening),
+        CLOSED(a_missing_store_is_an_error_unless_it_may_be_made),
+        TEST(the_folder_and_the_file_are_the_owners_alone),
+        TEST(a_second_writer_is_refused),
+        TEST(a_newer_schema_is_refused),
+        CLOSED(another_programs_database_is_refused_and_left_alone),
+        TEST(a_damaged_file_is_refused),
+        TEST(a_damaged_page_is_an_error_not_a_crash),
+        CLOSED(a_folder_that_cannot_be_written_is_refused),
+        CLOSED(a_start_that_was_cut_off_begins_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
