@@ -7,8 +7,10 @@
  * then `resume` is called on a server thread and must fill the reply. No thread waits meanwhile.
  *
  * An exchange and all it points to (arena, request, reply) lives until `end` returns. Everything outside-made is bounded: header size, body
- * size, connections, time to send a request. A request that breaks a bound never reaches the handler's `handle`; it goes to `refuse`, so
- * that all errors have one shape.
+ * size, connections, time to send a request and to take its answer. A request that breaks a bound never reaches the handler's `handle`;
+ * it goes to `refuse`, so that all errors have one shape (x->status is the status proposed, or 0). What is no request at all is answered
+ * by what is inside, in a shape of its own: 400 for what is not HTTP, 414 and 431 for a request line or headers of more than header_max
+ * and 16 KiB.
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
@@ -106,7 +108,9 @@ struct http_server_options {
 void http_server_options_default(struct http_server_options *o);
 NODISCARD enum err_kind http_server_start(const struct http_server_options *o, struct http_server **out, struct err *err);
 size_t http_server_connections(const struct http_server *s);
-// Stops accepting; then waits up to `drain_ms` for running exchanges; then closes. NULL is fine.
+// Stops accepting; then waits up to `drain_ms` for running exchanges; then closes. NULL is fine. An exchange that still waits for its
+// http_resume then loses its connection and ends when that comes: what it needs (the handler's ctx) must live so long; stop the server
+// first, then what resumes.
 void http_server_stop(struct http_server *s, int drain_ms);
 
 #endif

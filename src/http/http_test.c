@@ -17,6 +17,9 @@
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include "base/log.h"
 #include "http/http.h"
@@ -61,9 +64,9 @@ static enum http_answer on_handle(void *ctx, struct http_exchange *x) {
         http_resume(x);
         return HTTP_LATER;
     }
-    if (str_is(x->path, "/big")) {
+    if (str_is(x->path, "/big") || str_is(x->path, "/huge")) {
         x->status = 200;
-        for (int i = 0; i < 100000; i++)
+        for (int i = 0; i < (x->path.n == 4 ? 100000 : 4000000); i++)
             buf_add_text(&x->reply, "0123456789");
         return HTTP_REPLY;
     }
@@ -642,6 +645,64 @@ static void waiting_for_an_answer_is_not_dawdling(void **state) {
     end(f);
 }
 
+static int64_t cpu_ms(void) {
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (int64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
+}
+
+static void clients_that_stand_still_cost_nothing(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    static const char *const starts[] = {
+        "",
+        "GET /",
+        "GET / HTTP/1.1\r\nHost: x\r\n",
+        "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc",
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        "GET /later HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /huge HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+    };
+    int fd[ARRAY_LEN(starts)];
+    f->hold = true;
+    for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
+        fd[i] = dial(f->port);
+        say(fd[i], starts[i]);
+    }
+    wait_for_later(f, 1);
+    char c;
+    assert_int_equal(recv(fd[6], &c, 1, 0), 1);
+    assert_int_equal(recv(fd[7], &c, 1, 0), 1);
+    int64_t before = cpu_ms();
+    struct pollfd p = {.fd = fd[5], .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 400), 0);
+    assert_true(cpu_ms() - before < 200);
+    http_resume(f->later[0]);
+    f->n_later = 0;
+    expect(fd[5], 202, "resumed");
+    for (size_t i = 0; i < ARRAY_LEN(starts); i++)
+        close(fd[i]);
+    end(f);
+}
+
+static void a_client_that_does_not_take_its_answer_is_cut_off(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    say(fd, "GET /huge HTTP/1.1\r\nHost: x\r\n\r\n"); // more than the kernel's buffers hold
+    char c;
+    assert_int_equal(recv(fd, &c, 1, 0), 1);
+    for (int s = 0; s < 7200 && atomic_load(&f->ended) == 0; s++) {
+        clock_manual_advance(&f->time, 60000);
+        poll(NULL, 0, 5);
+    }
+    assert_int_equal(f->ended, 1);
+    assert_int_equal(f->unsent, 1);
+    close(fd);
+    end(f);
+}
+
 static void what_is_not_http_is_refused(void **state) {
     (void)state;
     struct fixture *f = begin(NULL);
@@ -723,6 +784,115 @@ static void connections_beyond_the_limit_are_refused(void **state) {
     end(f);
 }
 
+// ---- TLS ----
+
+static char tls_cert[256], tls_key[256];
+
+static void with_tls(struct http_server_options *o) {
+    o->tls_cert = tls_cert;
+    o->tls_key = tls_key;
+}
+
+static void file_of(char path[256], const char *name) {
+    const char *parent = getenv("TMPDIR");
+    snprintf(path, 256, "%s/http_test.%s.XXXXXX", parent ? parent : "/tmp", name);
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static void write_certificate(void) {
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    X509 *cert = X509_new();
+    assert_true(key && cert);
+    X509_set_version(cert, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(cert), 1);
+    X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
+    X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0);
+    X509_set_issuer_name(cert, X509_get_subject_name(cert));
+    X509_set_pubkey(cert, key);
+    assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
+    file_of(tls_cert, "cert");
+    file_of(tls_key, "key");
+    FILE *out = fopen(tls_cert, "w");
+    assert_int_equal(PEM_write_X509(out, cert), 1);
+    fclose(out);
+    out = fopen(tls_key, "w");
+    assert_int_equal(PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL), 1);
+    fclose(out);
+    X509_free(cert);
+    EVP_PKEY_free(key);
+}
+
+static void tls_serves_and_plain_text_on_it_does_not(void **state) {
+    (void)state;
+    write_certificate();
+    struct fixture *f = begin(with_tls);
+    SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
+    assert_int_equal(SSL_CTX_load_verify_locations(ctx, tls_cert, NULL), 1);
+    SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
+    int fd = dial(f->port);
+    SSL *ssl = SSL_new(ctx);
+    SSL_set_fd(ssl, fd);
+    assert_int_equal(SSL_connect(ssl), 1);
+    for (int i = 0; i < 10; i++) {
+        const char *request =
+            i % 2 ? "GET /later HTTP/1.1\r\nHost: x\r\n\r\n" : "POST /t HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nhi";
+        char text[2048] = "";
+        size_t n = 0;
+        assert_int_equal(SSL_write(ssl, request, (int)strlen(request)), strlen(request));
+        while (!strstr(text, i % 2 ? "resumed" : "body=hi")) {
+            int got = SSL_read(ssl, text + n, (int)(sizeof(text) - 1 - n));
+            assert_true(got > 0);
+            n += (size_t)got;
+            text[n] = '\0';
+        }
+    }
+    SSL_shutdown(ssl);
+    SSL_free(ssl);
+    SSL_CTX_free(ctx);
+    close(fd);
+    fd = dial(f->port);
+    say(fd, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    struct answer a = hear(fd, true);
+    assert_int_not_equal(a.status, 200);
+    answer_free(&a);
+    close(fd);
+    while (http_server_connections(f->server) != 0)
+        sched_yield();
+    // a handshake that never ends costs nothing, and then the client is cut off
+    fd = dial(f->port);
+    say(fd, "\x16\x03\x01");
+    while (http_server_connections(f->server) != 1)
+        sched_yield();
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    int64_t before = cpu_ms();
+    assert_int_equal(poll(&p, 1, 400), 0);
+    assert_true(cpu_ms() - before < 200);
+    clock_manual_advance(&f->time, 31000);
+    assert_true(closed(fd));
+    close(fd);
+    assert_int_equal(f->handled, 10);
+    end(f);
+    remove(tls_cert);
+    remove(tls_key);
+}
+
+static void tls_needs_its_files(void **state) {
+    (void)state;
+    struct http_server_options o;
+    struct http_server *server = NULL;
+    struct err err = {0};
+    http_server_options_default(&o);
+    o.tls_cert = "/nonexistent";
+    assert_int_equal(http_server_start(&o, &server, &err), ERR_INVALID);
+    o.tls_key = "/nonexistent";
+    assert_int_equal(http_server_start(&o, &server, &err), ERR_INVALID);
+    assert_non_null(strstr(err_first(&err), "/nonexistent"));
+    assert_null(server);
+}
+
 static void ten_thousand_connections_are_served(void **state) {
     (void)state;
     // Two processes, because each end of a connection takes a descriptor. The child is forked before there are threads.
@@ -796,6 +966,10 @@ int main(void) {
         cmocka_unit_test(a_client_of_one_byte_a_second_is_cut_off),
         cmocka_unit_test(a_second_request_may_not_dawdle_either),
         cmocka_unit_test(waiting_for_an_answer_is_not_dawdling),
+        cmocka_unit_test(clients_that_stand_still_cost_nothing),
+        cmocka_unit_test(a_client_that_does_not_take_its_answer_is_cut_off),
+        cmocka_unit_test(tls_serves_and_plain_text_on_it_does_not),
+        cmocka_unit_test(tls_needs_its_files),
         cmocka_unit_test(what_is_not_http_is_refused),
         cmocka_unit_test(a_client_that_only_ended_its_side_gets_its_answer),
         cmocka_unit_test(connections_beyond_the_limit_are_refused),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * server.c - the HTTP server: libmicrohttpd 0.9.75 on an epoll thread pool.
+ * server.c - the HTTP server: libmicrohttpd 0.9.75 on a pool of threads with epoll (with TLS: poll).
  *
  * An exchange is taken from a pool when the library has read a request line (note_request_line), filled while headers and body come
  * (on_request, called many times), handed to the handler when the request is whole, and given back when the library is done with the
@@ -568,7 +568,7 @@ static void make_room_for_files(struct http_server *s) {
 
 static enum err_kind server_open(struct http_server *s, struct err *err) {
     const struct http_server_options *o = &s->o;
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_ITC;
+    unsigned flags = MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_ITC;
     struct MHD_OptionItem tls[] = {{MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem pool[] = {{MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
     if (!o->tls_cert != !o->tls_key)
@@ -579,10 +579,13 @@ static enum err_kind server_open(struct http_server *s, struct err *err) {
             kind = read_file(o->tls_key, &s->key, err);
         if (kind != ERR_NONE)
             return kind;
-        flags |= MHD_USE_TLS;
+        // Not epoll: there the library spins as long as a client holds back its half of the handshake.
+        flags |= MHD_USE_TLS | MHD_USE_POLL_INTERNAL_THREAD;
         tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, s->certificate};
         tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, s->key};
     }
+    if (!o->tls_cert)
+        flags |= MHD_USE_EPOLL_INTERNAL_THREAD;
     if (o->threads > 1)
         pool[0] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, o->threads, NULL};
 
