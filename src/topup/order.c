@@ -14,17 +14,17 @@
 #define TIMEOUT_DEFAULT 120
 
 static const struct list_column columns[] = {{"ID", "id", CELL_KEEP},
-                                             {"PARTNER", "partner", CELL_TEXT},
-                                             {"STATUS", "status", CELL_TEXT},
+                                             {"STATUS", "status", CELL_KEEP},
+                                             {"ICCID", "iccid", CELL_KEEP},
                                              {"OPERATION", "operation_type", CELL_TEXT},
-                                             {"TYPE", "sim_type", CELL_TEXT},
-                                             {"ICCID", "iccid", CELL_TEXT},
-                                             {"CREATED", "created_date", CELL_TEXT}};
+                                             {"CREATED", "created_date", CELL_KEEP},
+                                             {"PARTNER", "partner", CELL_TEXT},
+                                             {"TYPE", "sim_type", CELL_TEXT}};
 static const struct list_column own_columns[] = {
-    {"ID", "id", CELL_KEEP}, {"STATUS", "status", CELL_TEXT}, {"ICCID", "output.iccid", CELL_TEXT}, {"CREATED", "created_date", CELL_TEXT}};
+    {"ID", "id", CELL_KEEP}, {"STATUS", "status", CELL_KEEP}, {"ICCID", "output.iccid", CELL_KEEP}, {"CREATED", "created_date", CELL_KEEP}};
 static const struct list_column task_columns[] = {
-    {"STEP", "step", CELL_NUMBER},      {"TASK", "kind", CELL_TEXT},    {"STATE", "state", CELL_TEXT},       {"PEER", "peer", CELL_TEXT},
-    {"TRIES", "attempts", CELL_NUMBER}, {"LAST", "outcome", CELL_TEXT}, {"NEXT TRY", "next_try", CELL_TEXT}, {"NOTE", "note", CELL_TEXT}};
+    {"STEP", "step", CELL_NUMBER},  {"TASK", "kind", CELL_KEEP}, {"STATE", "state", CELL_KEEP},       {"TRIES", "attempts", CELL_NUMBER},
+    {"LAST", "outcome", CELL_KEEP}, {"NOTE", "note", CELL_TEXT}, {"NEXT TRY", "next_try", CELL_KEEP}, {"PEER", "peer", CELL_TEXT}};
 
 static const char *base_of(enum client_side side) {
     return side == SIDE_OPERATOR ? "/admin/v1/orders" : "/v2/orders";
@@ -48,6 +48,13 @@ static enum ending list(struct session *s) {
     return how;
 }
 
+// The order and, for an eSIM, what its owner types or scans.
+static void print_order(const json_t *order) {
+    print_members(order);
+    print_member(order, "_metadata.links._lpa", "activation code");
+    print_member(order, "_metadata.links._qrcode", "QR image");
+}
+
 // One call about the order that is the operand; shows the order and, for operators, its tasks.
 static enum ending on_one(struct session *s, enum client_side side, const char *method, const char *verb) {
     struct buf id;
@@ -58,7 +65,7 @@ static enum ending on_one(struct session *s, enum client_side side, const char *
     if (how == END_OK && session_has(s, OPT_JSON)) {
         printf(STR_FMT "\n", STR_ARG(session_answer(s)));
     } else if (how == END_OK) {
-        print_members(answer);
+        print_order(answer);
         print_rows("Tasks:", json_object_get(answer, "tasks"), task_columns, ARRAY_LEN(task_columns));
     }
     json_decref(answer);
@@ -108,7 +115,7 @@ static enum ending watch_order(struct session *s, const char *order_id) {
             if (session_has(s, OPT_JSON))
                 printf(STR_FMT "\n", STR_ARG(session_answer(s)));
             else
-                print_members(answer);
+                print_order(answer);
             if (failed)
                 how = complain(END_ORDER_FAILED, "the order failed");
             else if (left <= 0 && strcmp(state, "COMPLETED") != 0)

@@ -112,9 +112,9 @@ static enum ending set(struct session *s) {
 }
 
 static const struct list_column columns[] = {
-    {"CLIENT ID", "client_id", CELL_KEEP},    {"NAME", "name", CELL_TEXT},           {"MODE", "mode", CELL_TEXT},
-    {"DISABLED", "disabled", CELL_YES_NO},    {"CAP DAY", "cap_day", CELL_NUMBER},   {"CAP MONTH", "cap_month", CELL_NUMBER},
-    {"RATE", "rate_per_minute", CELL_NUMBER}, {"CREATED", "created_date", CELL_TEXT}};
+    {"CLIENT ID", "client_id", CELL_KEEP},    {"NAME", "name", CELL_TEXT},           {"MODE", "mode", CELL_KEEP},
+    {"DISABLED", "disabled", CELL_KEEP},      {"CAP DAY", "cap_day", CELL_NUMBER},   {"CAP MONTH", "cap_month", CELL_NUMBER},
+    {"RATE", "rate_per_minute", CELL_NUMBER}, {"CREATED", "created_date", CELL_KEEP}};
 
 static enum ending list(struct session *s) {
     struct buf path;

@@ -208,6 +208,18 @@ void print_members(const json_t *o) {
     buf_release(&out);
 }
 
+void print_member(const json_t *o, const char *path, const char *name) {
+    struct buf out;
+    buf_init(&out, OUT_MAX);
+    if (member_str(o, path)[0]) {
+        buf_printf(&out, "%-22s  ", name); // as wide as an order's longest member
+        text_clean(&out, str_of(member_str(o, path)));
+        buf_add_char(&out, '\n');
+    }
+    write_out(&out);
+    buf_release(&out);
+}
+
 // One list being printed.
 struct listing {
     struct session *s;
@@ -236,6 +248,14 @@ static void list_page(struct listing *l, const json_t *data) {
     if (!l->json)
         table_flush(&l->table, &l->out);
     write_out(&l->out);
+}
+
+// Which columns the terminal had no room for.
+static void tell_left_out(const struct table *t) {
+    fputs("(no room for", stderr);
+    for (size_t i = t->visible; i < t->columns; i++)
+        fprintf(stderr, "%s %s", i > t->visible ? "," : "", t->title[i]);
+    fputs("; a wider terminal or --json shows all)\n", stderr);
 }
 
 enum ending print_list(struct session *s, enum client_side side, const struct buf *path, bool by_cursor, const struct list_column *columns,
@@ -278,6 +298,8 @@ enum ending print_list(struct session *s, enum client_side side, const struct bu
     if (l.json && how == END_OK)
         puts(l.begun ? "\n]}" : "{\"data\":[]}");
     fflush(stdout);
+    if (!l.json && how == END_OK && l.table.visible < n)
+        tell_left_out(&l.table);
     if (!l.json && how == END_OK && more && terminal_width(stdout) > 0)
         fprintf(stderr, "(the first %" PRId64 "; --limit N or --all for more)\n", shown_limit);
     table_release(&l.table);

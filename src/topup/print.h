@@ -7,7 +7,8 @@
 
 #include "topup/topup.h"
 
-enum cell_kind { CELL_TEXT, CELL_KEEP, CELL_NUMBER, CELL_BYTES, CELL_YES_NO };
+// TEXT may be shortened on a narrow terminal; KEEP (ids, dates, states) may not; NUMBER stands right; BYTES are shown in their unit.
+enum cell_kind { CELL_TEXT, CELL_KEEP, CELL_NUMBER, CELL_BYTES };
 struct list_column {
     const char *title;
     const char *member; // "status", "product.id"; several with a blank between them are shown with a blank between them
@@ -20,6 +21,8 @@ enum ending print_list(struct session *s, enum client_side side, const struct bu
                        size_t n);
 // Prints the members of a resource, one a line; nested ones with a dot; without _metadata.
 void print_members(const json_t *o);
+// One line in the manner of print_members; nothing when the member is not there.
+void print_member(const json_t *o, const char *path, const char *name);
 // A heading and a table of an array that an answer holds.
 void print_rows(const char *heading, const json_t *array, const struct list_column *columns, size_t n);
 // A line for people on standard output; nothing with --json.

@@ -12,14 +12,14 @@
 #define FILE_MAX (16u << 20) // a catalogue is sent in one piece
 
 static const struct list_column columns[] = {{"ID", "id", CELL_KEEP},
-                                             {"PARTNER", "partner", CELL_TEXT},
                                              {"NAME", "name", CELL_TEXT},
-                                             {"SIM TYPES", "sim_type", CELL_TEXT},
+                                             {"PRICE", "price price_currency", CELL_NUMBER},
                                              {"DATA", "data data_unit", CELL_NUMBER},
                                              {"TIME", "duration duration_unit", CELL_NUMBER},
-                                             {"PRICE", "price price_currency", CELL_NUMBER},
+                                             {"SIM TYPES", "sim_type", CELL_TEXT},
                                              {"FOOTPRINT", "footprint_code", CELL_TEXT},
-                                             {"ON SALE", "on_sale", CELL_YES_NO}};
+                                             {"PARTNER", "partner", CELL_TEXT},
+                                             {"ON SALE", "on_sale", CELL_TEXT}};
 
 static enum ending list(struct session *s) {
     struct buf path;

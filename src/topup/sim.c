@@ -23,22 +23,20 @@
 #define FAULTS_PAGE "1000"
 #define JUDGE_SECONDS 3600
 
-static const struct list_column columns[] = {
-    {"ICCID", "iccid", CELL_KEEP},     {"TYPE", "sim_type", CELL_TEXT},
-    {"PARTNER", "partner", CELL_TEXT}, {"SERVICE", "service", CELL_TEXT},
-    {"STATUS", "status", CELL_TEXT},   {"IMSI", "imsi", CELL_TEXT},
-    {"MSISDN", "msisdn", CELL_TEXT},   {"ACTIVATED", "activated_date", CELL_TEXT},
-};
+static const struct list_column columns[] = {{"ICCID", "iccid", CELL_KEEP},     {"TYPE", "sim_type", CELL_KEEP},
+                                             {"SERVICE", "service", CELL_KEEP}, {"PARTNER", "partner", CELL_TEXT},
+                                             {"STATUS", "status", CELL_KEEP},   {"MSISDN", "msisdn", CELL_KEEP},
+                                             {"IMSI", "imsi", CELL_KEEP},       {"ACTIVATED", "activated_date", CELL_KEEP}};
 static const struct list_column own_columns[] = {{"ICCID", "iccid", CELL_KEEP},
-                                                 {"TYPE", "sim_type", CELL_TEXT},
-                                                 {"STATUS", "status", CELL_TEXT},
-                                                 {"CHANGED", "last_modified", CELL_TEXT}};
+                                                 {"TYPE", "sim_type", CELL_KEEP},
+                                                 {"STATUS", "status", CELL_KEEP},
+                                                 {"CHANGED", "last_modified", CELL_KEEP}};
 static const struct list_column subscription_columns[] = {{"ID", "id", CELL_KEEP},
-                                                          {"NAME", "name", CELL_TEXT},
-                                                          {"STATUS", "status", CELL_TEXT},
+                                                          {"STATUS", "status", CELL_KEEP},
                                                           {"LEFT", "current_balance", CELL_BYTES},
                                                           {"OF", "initial_balance", CELL_BYTES},
-                                                          {"EXPIRES", "expiry_date", CELL_TEXT}};
+                                                          {"EXPIRES", "expiry_date", CELL_KEEP},
+                                                          {"NAME", "name", CELL_TEXT}};
 
 static enum ending list(struct session *s) {
     struct buf path;
@@ -189,6 +187,12 @@ static void tell_progress(struct import *im, bool last) {
     im->untidy = im->terminal;
 }
 
+// What takes a while and cannot say how far it is.
+static void tell_step(const struct import *im, const char *text) {
+    if (im->terminal)
+        fprintf(stderr, "%s\n", text);
+}
+
 // Ends the progress line, so that other lines stand alone.
 static void tidy(struct import *im) {
     if (im->untidy)
@@ -242,6 +246,8 @@ static enum ending send_rows(struct import *im) {
     add_header(im);
     enum ending how = END_OK;
     while (how == END_OK && !interrupted && (row = csv_next(&im->csv)) != CSV_END) {
+        if (row == CSV_BROKEN && interrupted)
+            break; // the read was cut short
         if (row == CSV_BROKEN) {
             tidy(im);
             return complain(END_BAD_ROWS, "line %" PRId64 ": %s", im->csv.line, im->csv.reason);
@@ -289,6 +295,7 @@ static enum ending finish(struct import *im) {
     bool keep_good = session_has(s, OPT_KEEP_GOOD);
     json_t *verdict = NULL, *applied = NULL;
     client_patience(s->client, JUDGE_SECONDS); // a million rows are judged, and applied, in one piece
+    tell_step(im, "The server compares them with its stock ...");
     enum ending how = session_call(s, SIDE_OPERATOR, "POST", STR_NONE, &verdict, "/admin/v1/sim-imports/%" PRId64 "/judge", im->id);
     if (how != END_OK)
         return how;
@@ -298,7 +305,10 @@ static enum ending finish(struct import *im) {
                        im->rows);
     if (how == END_OK && bad > 0)
         how = tell_faults(im);
+    if (how == END_OK && interrupted)
+        how = END_INTERRUPTED;
     if (how == END_OK && (bad == 0 || keep_good)) {
+        tell_step(im, "The server puts them into stock ...");
         how = session_call(s, SIDE_OPERATOR, "POST", keep_good ? STR("{\"keep_good\":true}") : STR("{\"keep_good\":false}"), &applied,
                            "/admin/v1/sim-imports/%" PRId64 "/apply", im->id);
         inserted = member_i64(applied, "inserted");

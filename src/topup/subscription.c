@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <string.h>
+
 #include "topup/print.h"
 
 #define PATH_MAX_BYTES 65536
 
 static const struct list_column columns[] = {{"ID", "id", CELL_KEEP},
-                                             {"PARTNER", "partner", CELL_TEXT},
-                                             {"NAME", "name", CELL_TEXT},
-                                             {"ICCID", "sim_id", CELL_KEEP},
-                                             {"STATUS", "status", CELL_TEXT},
+                                             {"STATUS", "status", CELL_KEEP},
                                              {"LEFT", "current_balance", CELL_BYTES},
                                              {"OF", "initial_balance", CELL_BYTES},
-                                             {"EXPIRES", "expiry_date", CELL_TEXT}};
+                                             {"EXPIRES", "expiry_date", CELL_KEEP},
+                                             {"ICCID", "sim_id", CELL_KEEP},
+                                             {"NAME", "name", CELL_TEXT},
+                                             {"PARTNER", "partner", CELL_TEXT}};
 
 static const char *base_of(enum client_side side) {
     return side == SIDE_OPERATOR ? "/admin/v1/subscriptions" : "/v2/subscriptions";
@@ -33,7 +35,7 @@ static enum ending list(struct session *s) {
     struct list_column own[ARRAY_LEN(columns)];
     size_t n = 0;
     for (size_t i = 0; i < ARRAY_LEN(columns); i++)
-        if (side == SIDE_OPERATOR || i != 1)
+        if (side == SIDE_OPERATOR || strcmp(columns[i].member, "partner") != 0)
             own[n++] = columns[i];
     enum ending how = print_list(s, side, &path, false, own, n);
     buf_release(&path);

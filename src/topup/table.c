@@ -100,19 +100,33 @@ void table_cell(struct table *t, struct str text) {
     t->n_cells++;
 }
 
-// Makes the table fit the terminal: the widest column that may be shortened gives one column at a time.
+static int shortest(const struct table *t, size_t i) {
+    bool whole = t->keep[i] || t->right[i] || t->width[i] < COLUMN_MIN;
+    return whole ? t->width[i] : COLUMN_MIN;
+}
+
+// How many columns the terminal has room for when all that may be is shortened; always the first.
+static size_t columns_that_fit(const struct table *t) {
+    int total = t->columns > 0 ? shortest(t, 0) : 0;
+    size_t n = 1;
+    while (n < t->columns && (t->terminal == 0 || total + GAP + shortest(t, n) <= t->terminal))
+        total += GAP + shortest(t, n++);
+    return n;
+}
+
+// Makes the visible columns fit the terminal: the widest that may be shortened gives one place at a time.
 static void fit(const struct table *t, int width[TABLE_COLUMNS_MAX]) {
     int total = 0;
-    for (size_t i = 0; i < t->columns; i++) {
+    for (size_t i = 0; i < t->visible; i++) {
         width[i] = t->width[i];
         total += width[i] + (i > 0 ? GAP : 0);
     }
     while (t->terminal > 0 && total > t->terminal) {
-        size_t widest = t->columns;
-        for (size_t i = 0; i < t->columns; i++)
-            if (!t->keep[i] && width[i] > COLUMN_MIN && (widest == t->columns || width[i] > width[widest]))
+        size_t widest = t->visible;
+        for (size_t i = 0; i < t->visible; i++)
+            if (width[i] > shortest(t, i) && (widest == t->visible || width[i] > width[widest]))
                 widest = i;
-        if (widest == t->columns)
+        if (widest == t->visible)
             break;
         width[widest]--;
         total--;
@@ -132,8 +146,8 @@ static const char *colour_of(struct str s) {
 }
 
 static void add_line(const struct table *t, struct buf *out, const int *width, const char *const *text, bool title) {
-    for (size_t i = 0; i < t->columns; i++) {
-        bool last = i + 1 == t->columns;
+    for (size_t i = 0; i < t->visible; i++) {
+        bool last = i + 1 == t->visible;
         struct buf cell;
         int shown;
         buf_init(&cell, CELLS_MAX);
@@ -158,6 +172,8 @@ static void add_line(const struct table *t, struct buf *out, const int *width, c
 
 void table_flush(struct table *t, struct buf *out) {
     int width[TABLE_COLUMNS_MAX];
+    if (!t->begun)
+        t->visible = columns_that_fit(t);
     fit(t, width);
     if (!t->begun)
         add_line(t, out, width, t->title, true);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * table.h - rows for people: columns aligned by what a terminal shows, sized to its width; plain and uncut when it is none.
+ * table.h - rows for people: columns aligned by what a terminal shows, sized to its width; plain and uncut when it is none. On a narrow
+ * terminal texts are shortened first, never numbers and ids; then columns are left out from the right, so they come in order of weight.
  *
  * Rows are kept until table_flush, which may come several times: the title line is written once and columns only grow, so that a long list
  * is written page by page. Control characters in cells (they came from outside) are shown as '?'.
@@ -22,6 +23,7 @@ struct table {
     bool right[TABLE_COLUMNS_MAX]; // aligned: numbers
     bool keep[TABLE_COLUMNS_MAX];  // never shortened: ids that people copy
     int width[TABLE_COLUMNS_MAX];  // shown so far
+    size_t visible;                // columns that are shown: the first ones; decided at the first flush
     int terminal;                  // its width; 0: no terminal
     bool colour;
     bool begun;

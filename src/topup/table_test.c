@@ -64,6 +64,21 @@ static void table_gives_way_to_a_narrow_terminal_but_keeps_ids(void **state) {
     table_release(&t);
 }
 
+static void table_leaves_columns_out_from_the_right_when_nothing_else_helps(void **state) {
+    (void)state;
+    struct table t;
+    three_columns(&t, 21);
+    add_row(&t, "0123456789", "Grace Hopper", "1");
+    expect(&t, "ID          NAME\n"
+               "0123456789  Grace Ho…\n");
+    assert_int_equal(t.visible, 2);
+    table_release(&t);
+    three_columns(&t, 5); // not even the first has room: it is shown all the same
+    add_row(&t, "0123456789", "x", "1");
+    expect(&t, "ID\n0123456789\n");
+    table_release(&t);
+}
+
 static void table_counts_columns_of_the_terminal_not_bytes(void **state) {
     (void)state;
     struct table t;
@@ -101,6 +116,7 @@ int main(void) {
         cmocka_unit_test(table_columns_are_aligned_and_numbers_stand_right),
         cmocka_unit_test(table_is_written_page_by_page_under_one_title),
         cmocka_unit_test(table_gives_way_to_a_narrow_terminal_but_keeps_ids),
+        cmocka_unit_test(table_leaves_columns_out_from_the_right_when_nothing_else_helps),
         cmocka_unit_test(table_counts_columns_of_the_terminal_not_bytes),
         cmocka_unit_test(table_shows_no_control_characters),
         cmocka_unit_test(table_without_rows_has_its_title),
