@@ -23,7 +23,7 @@ struct api {
     struct router *router;
     struct metric_family *requests;
     struct route_meter *meters; // one a route, and a last one for what has no route
-    struct metric *job_queue, *job_batches, *orders[4], *tasks[7], *connections;
+    struct metric *job_queue, *job_batches, *orders[4], *tasks[7];
     _Atomic bool draining;
 };
 
