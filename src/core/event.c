@@ -354,8 +354,7 @@ enum err_kind event_unpack_subscription(struct str payload, struct arena *a, str
     return kind;
 }
 
-void event_pack_sim(struct buf *out, const struct sim *s, enum esim_status before) {
-    put_head(out, 'i');
+static void put_sim(struct buf *out, const struct sim *s) {
     put_iccid(out, s->iccid);
     put_i64(out, s->partner_id);
     put_u64(out, (uint64_t)s->type);
@@ -368,29 +367,63 @@ void event_pack_sim(struct buf *out, const struct sim *s, enum esim_status befor
     put_str(out, s->smdp);
     put_wall(out, s->activated);
     put_wall(out, s->modified);
+}
+
+static struct sim get_sim(struct reader *r) {
+    struct sim s = {0};
+    s.iccid = get_iccid(r);
+    s.partner_id = get_within(r, 0, PARTNER_ID_MAX);
+    s.type = (enum sim_type)get_below(r, SIM_PSIM + 1);
+    s.service = (enum sim_service)get_below(r, SIM_ACTIVE + 1);
+    s.esim = (enum esim_status)get_below(r, ESIM_UNAVAILABLE + 1);
+    s.imsi = get_str(r);
+    s.msisdn = get_str(r);
+    s.eid = get_str(r);
+    s.matching_id = get_str(r);
+    s.smdp = get_str(r);
+    s.activated = get_wall(r);
+    s.modified = get_wall(r);
+    return s;
+}
+
+void event_pack_sim(struct buf *out, const struct sim *s, enum esim_status before) {
+    put_head(out, 'i');
+    put_sim(out, s);
     put_u64(out, (uint64_t)before);
 }
 
 enum err_kind event_unpack_sim(struct str payload, struct arena *a, struct sim *out, enum esim_status *before, struct err *err) {
     struct reader r = reader_on(payload, a, 'i');
-    struct sim s = {0};
-    s.iccid = get_iccid(&r);
-    s.partner_id = get_within(&r, 0, PARTNER_ID_MAX);
-    s.type = (enum sim_type)get_below(&r, SIM_PSIM + 1);
-    s.service = (enum sim_service)get_below(&r, SIM_ACTIVE + 1);
-    s.esim = (enum esim_status)get_below(&r, ESIM_UNAVAILABLE + 1);
-    s.imsi = get_str(&r);
-    s.msisdn = get_str(&r);
-    s.eid = get_str(&r);
-    s.matching_id = get_str(&r);
-    s.smdp = get_str(&r);
-    s.activated = get_wall(&r);
-    s.modified = get_wall(&r);
+    struct sim s = get_sim(&r);
     enum esim_status was = (enum esim_status)get_below(&r, ESIM_UNAVAILABLE + 1);
     enum err_kind kind = reader_done(&r, err);
     if (kind == ERR_NONE) {
         *out = s;
         *before = was;
+    }
+    return kind;
+}
+
+void event_pack_progress(struct buf *out, const struct sim *s, const struct profile_progress *p) {
+    put_head(out, 'p');
+    put_sim(out, s);
+    put_i64(out, p->point);
+    put_u64(out, (uint64_t)p->status);
+    put_str(out, p->eid);
+}
+
+enum err_kind event_unpack_progress(struct str payload, struct arena *a, struct sim *out, struct profile_progress *progress,
+                                    struct err *err) {
+    struct reader r = reader_on(payload, a, 'p');
+    struct sim s = get_sim(&r);
+    struct profile_progress p = {0};
+    p.point = (int)get_within(&r, 1, POINT_MAX);
+    p.status = (enum progress_status)get_below(&r, PROGRESS_EXPIRED + 1);
+    p.eid = get_str(&r);
+    enum err_kind kind = reader_done(&r, err);
+    if (kind == ERR_NONE) {
+        *out = s;
+        *progress = p;
     }
     return kind;
 }

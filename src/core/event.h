@@ -57,9 +57,12 @@ struct event {
 void event_pack_order(struct buf *out, const struct order *o);
 void event_pack_subscription(struct buf *out, const struct subscription *s, int threshold);
 void event_pack_sim(struct buf *out, const struct sim *s, enum esim_status before);
+void event_pack_progress(struct buf *out, const struct sim *s, const struct profile_progress *p); // of SIM_DOWNLOAD_PROGRESS
 NODISCARD enum err_kind event_unpack_order(struct str payload, struct arena *a, struct order *out, struct err *err);
 NODISCARD enum err_kind event_unpack_subscription(struct str payload, struct arena *a, struct subscription *out, int *threshold,
                                                   struct err *err);
 NODISCARD enum err_kind event_unpack_sim(struct str payload, struct arena *a, struct sim *out, enum esim_status *before, struct err *err);
+NODISCARD enum err_kind event_unpack_progress(struct str payload, struct arena *a, struct sim *out, struct profile_progress *progress,
+                                              struct err *err);
 
 #endif

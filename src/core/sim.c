@@ -26,3 +26,35 @@ bool sim_service_may(enum sim_service from, enum sim_service to) {
 bool esim_may(enum esim_status from, enum esim_status to) {
     return (size_t)from < ARRAY_LEN(esim_next) && (size_t)to < ARRAY_LEN(esim_next) && esim_next[from] >> to & 1;
 }
+
+const char *const progress_status_words[] = {"Executed-Success", "Executed-WithWarning", "Failed", "Expired", NULL};
+
+static const struct {
+    int point;
+    const char *text;
+    enum esim_status leads_to;
+} points[] = {
+    {POINT_ELIGIBILITY, "Eligibility and retry limit check", ESIM_NONE},
+    {POINT_CONFIRMATION, "ConfirmationCode check", ESIM_NONE},
+    {POINT_DOWNLOADED, "BPP download", ESIM_DOWNLOADED},
+    {POINT_INSTALLED, "BPP installation", ESIM_INSTALLED},
+    {POINT_DELETED, "Profile deletion", ESIM_UNAVAILABLE},
+    {POINT_ENABLED, "Profile enabled", ESIM_NONE},
+    {POINT_DISABLED, "Profile disabled", ESIM_NONE},
+};
+
+const char *notification_point_text(int point) {
+    for (size_t i = 0; i < ARRAY_LEN(points); i++) {
+        if (points[i].point == point)
+            return points[i].text;
+    }
+    return "";
+}
+
+enum esim_status notification_point_leads_to(int point) {
+    for (size_t i = 0; i < ARRAY_LEN(points); i++) {
+        if (points[i].point == point)
+            return points[i].leads_to;
+    }
+    return ESIM_NONE;
+}

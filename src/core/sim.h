@@ -45,4 +45,27 @@ struct sim {
 bool sim_service_may(enum sim_service from, enum sim_service to);
 bool esim_may(enum esim_status from, enum esim_status to);
 
+// How a profile's download goes on, as an SM-DP+ tells it: notification points of SGP.22 section 5.3.5 (ES2+.HandleDownloadProgressInfo),
+// and those above 4 that vendors have added. Others are passed on without a description.
+enum notification_point {
+    POINT_ELIGIBILITY = 1,  // eligibility and retry limit checked
+    POINT_CONFIRMATION = 2, // confirmation code checked
+    POINT_DOWNLOADED = 3,   // the package is in the eUICC
+    POINT_INSTALLED = 4,
+    POINT_DELETED = 5,
+    POINT_ENABLED = 101,
+    POINT_DISABLED = 102,
+};
+#define POINT_MAX 9999
+enum progress_status { PROGRESS_SUCCESS, PROGRESS_WARNING, PROGRESS_FAILED, PROGRESS_EXPIRED };
+extern const char *const progress_status_words[]; // "Executed-Success", "Executed-WithWarning", "Failed", "Expired", NULL
+struct profile_progress {
+    int point; // 1..POINT_MAX
+    enum progress_status status;
+    struct str eid; // of the device; STR_NONE
+};
+const char *notification_point_text(int point); // "BPP installation", ...; "" when unknown
+// Where a point that went well takes a profile; ESIM_NONE: nowhere.
+enum esim_status notification_point_leads_to(int point);
+
 #endif
