@@ -507,11 +507,12 @@ static enum err_kind park(struct turn *t, const struct poison *p, struct err *er
 }
 
 enum err_kind settle_poison(struct turn *t, struct err *err) {
-    enum err_kind k = ERR_NONE;
-    for (size_t i = 0; i < t->n_poison && !k; i++) {
+    for (size_t i = 0; i < t->n_poison; i++) {
         t->at_poison = (int)i;
-        k = park(t, &t->poison[i], err);
+        enum err_kind k = park(t, &t->poison[i], err);
+        if (k)
+            return k;
     }
     t->at_poison = -1;
-    return k;
+    return ERR_NONE;
 }

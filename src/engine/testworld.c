@@ -84,8 +84,11 @@ void world_open_heard(struct world *w, const char *script, int sims, void (*fn)(
     struct wall start;
     assert_true(date_parse(STR("2026-11-23T12:00:00Z"), &start));
     bool threaded = w->threaded;
-    *w = (struct world){.threaded = threaded, .batch_max = 1000, .calls_max = 64, .activation = WALL_NONE, .expiration = WALL_NONE};
-    snprintf(w->dir, sizeof(w->dir), "/tmp/topupd-engine-XXXXXX");
+    const struct db_driver *driver = w->driver;
+    *w = (struct world){
+        .threaded = threaded, .driver = driver, .batch_max = 1000, .calls_max = 64, .activation = WALL_NONE, .expiration = WALL_NONE};
+    // In memory where there is such a place: these tests are about the order of things, not about the disk.
+    snprintf(w->dir, sizeof(w->dir), "%s/topupd-engine-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(w->dir));
     w->clock = clock_manual_init(&w->manual, start);
     w->rng = rng_seeded_init(&w->seeded, seed);
@@ -96,6 +99,7 @@ void world_open_heard(struct world *w, const char *script, int sims, void (*fn)(
     o.clock = threaded ? &clock_system : &w->clock;
     o.rng = threaded ? &rng_system : &w->rng;
     o.threaded = threaded;
+    o.driver = driver;
     o.may_create = true;
     ok(store_open(&o, &w->store, &err), &err);
     if (fn)
@@ -253,7 +257,9 @@ void world_run(struct world *w, int64_t ms) {
             struct err err = {0};
             if (!w->engines[i])
                 continue;
-            ok(engine_step(w->engines[i], &wake, &err), &err);
+            enum err_kind k = engine_step(w->engines[i], &wake, &err);
+            if (!w->trouble_allowed)
+                ok(k, &err);
             if (wall_set(wake) && wake.ms < next)
                 next = wake.ms;
         }

@@ -32,7 +32,9 @@ struct world {
     struct clock clock;
     struct rng_seeded seeded;
     struct rng rng;
-    bool threaded;
+    bool threaded;                  // set before world_open: the store has a thread
+    const struct db_driver *driver; // set before world_open: a wrapper; NULL: SQLite
+    bool trouble_allowed;           // steps may say that the store is in trouble
     struct store *store;
     struct peer *fake; // the test's own connection to the element; NULL: everything is built in
     struct engine *engines[2];
