@@ -142,6 +142,7 @@ static enum ending call(struct session *s, enum client_side side, const char *me
     return END_OK;
 }
 
+static bool path_of(struct buf *path, const char *fmt, va_list args) PRINTF_LIKE(2, 0);
 static bool path_of(struct buf *path, const char *fmt, va_list args) {
     char text[32768];
     int n = vsnprintf(text, sizeof text, fmt, args);

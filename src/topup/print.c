@@ -289,7 +289,7 @@ enum ending print_list(struct session *s, enum client_side side, const struct bu
         const char *next = member_str(answer, "_metadata.next_after");
         total_pages = member_i64(answer, "_metadata.page_count");
         snprintf(cursor, sizeof cursor, "%s", next);
-        more = by_cursor ? cursor[0] != 0 : page < total_pages;
+        more = json_array_size(data) > 0 && (by_cursor ? cursor[0] != 0 : page < total_pages);
         // What is left of this page beyond --limit is more, too.
         more = more || (int64_t)json_array_size(data) > l.limit;
         list_page(&l, data);
