@@ -37,6 +37,30 @@ struct jwt_key {
     cjose_jwk_t *jwk;
 };
 
+// ---- base64url ----
+
+static int digit(char c) {
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '-' ? 62 : c == '_' ? 63 : -1;
+}
+
+// base64url without padding in its one spelling. The library's decoder is lenient where a token that can be spelt in several ways could
+// slip past whoever compares tokens, and stops the process at a '=' in the middle: it sees nothing that is not like this.
+static bool is_canonical(struct str part) {
+    if (part.n == 0 || part.n % 4 == 1)
+        return false;
+    for (size_t i = 0; i < part.n; i++)
+        if (digit(part.p[i]) < 0)
+            return false;
+    int leftover = part.n % 4 == 2 ? 15 : part.n % 4 == 3 ? 3 : 0;
+    return (digit(part.p[part.n - 1]) & leftover) == 0;
+}
+
 // ---- keys ----
 
 static bool fits(const struct algorithm *alg, const cjose_jwk_t *jwk) {
@@ -104,6 +128,21 @@ static bool is_for_verifying(const json_t *jwk) {
     return false;
 }
 
+// A copy of what makes the public key and nothing else; NULL when something is missing or badly spelt.
+static json_t *public_part(const json_t *jwk, struct str kty) {
+    static const char *const rsa[] = {"n", "e", NULL}, *const ec[] = {"x", "y", NULL};
+    json_t *copy = json_object();
+    bool good = json_object_set(copy, "kty", json_object_get(jwk, "kty")) == 0;
+    for (const char *const *name = str_is(kty, "RSA") ? rsa : ec; *name; name++)
+        good = good && is_canonical(member(jwk, *name)) && json_object_set(copy, *name, json_object_get(jwk, *name)) == 0;
+    if (str_is(kty, "EC"))
+        good = good && str_present(member(jwk, "crv")) && json_object_set(copy, "crv", json_object_get(jwk, "crv")) == 0;
+    if (good)
+        return copy;
+    json_decref(copy);
+    return NULL;
+}
+
 enum err_kind jwt_key_of_jwk(json_t *jwk, struct jwt_key **out, struct err *err) {
     struct str kty = member(jwk, "kty"), kid = member(jwk, "kid"), alg = member(jwk, "alg");
     if (!str_is(kty, "RSA") && !str_is(kty, "EC"))
@@ -114,7 +153,9 @@ enum err_kind jwt_key_of_jwk(json_t *jwk, struct jwt_key **out, struct err *err)
         return err_set(err, ERR_INVALID, "kid: is longer than %d bytes", JWT_KID_MAX);
 
     cjose_err e;
-    cjose_jwk_t *key = cjose_jwk_import_json(jwk, &e);
+    json_t *numbers = public_part(jwk, kty);
+    cjose_jwk_t *key = numbers ? cjose_jwk_import_json(numbers, &e) : NULL;
+    json_decref(numbers);
     if (!key) {
         ERR_clear_error();
         return err_set(err, ERR_INVALID, "is not a key");
@@ -171,27 +212,6 @@ enum err_kind jwt_sign(const struct jwt_key *key, const char *typ, struct str pa
 }
 
 // ---- reading ----
-
-static int digit(char c) {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
-}
-
-// The library's decoder is lenient; a token that can be spelt in several ways could slip past whoever compares tokens.
-static bool is_canonical(struct str part) {
-    if (part.n == 0 || part.n % 4 == 1)
-        return false;
-    for (size_t i = 0; i < part.n; i++)
-        if (digit(part.p[i]) < 0)
-            return false;
-    int leftover = part.n % 4 == 2 ? 15 : part.n % 4 == 3 ? 3 : 0;
-    return (digit(part.p[part.n - 1]) & leftover) == 0;
-}
 
 bool jwt_read(struct str token, struct jwt *out) {
     struct str header, payload;

@@ -282,6 +282,8 @@ static void keys_that_cannot_verify_are_refused(void **state) {
                                     "\"y\":\"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5b0\"}")),
                      ERR_INVALID); // not on the curve
     assert_int_equal(refusal_of(STR("{\"kty\":\"RSA\",\"n\":\"\",\"e\":\"\"}")), ERR_INVALID);
+    assert_int_equal(refusal_of(STR("{\"kty\":\"RSA\",\"n\":\"AAAA=AAAA\",\"e\":\"AQAB\"}")), ERR_INVALID); // found by the fuzzer
+    assert_int_equal(refusal_of(STR("{\"kty\":\"RSA\",\"n\":1,\"e\":null}")), ERR_INVALID);
     assert_int_equal(refusal_of(testing_jwk(a, w->ec, "\"use\":\"enc\",")), ERR_INVALID);
     assert_int_equal(refusal_of(testing_jwk(a, w->ec, "\"key_ops\":[\"encrypt\"],")), ERR_INVALID);
     assert_int_equal(refusal_of(testing_jwk(a, w->ec, "\"alg\":\"RS256\",")), ERR_INVALID);
