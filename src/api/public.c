@@ -13,7 +13,7 @@ void start_page_reply(struct call *c) {
     buf_printf(out, "API       " STR_FMT "/v2/orders, /products, /sims, /subscriptions\n", STR_ARG(c->api->base_url));
     buf_printf(out, "Token     POST " STR_FMT "/auth/realms/%s/protocol/openid-connect/token\n", STR_ARG(c->api->origin), c->api->o.realm);
     buf_printf(out, "Health    " STR_FMT "/healthz, /readyz, /metrics\n", STR_ARG(c->api->origin));
-    buf_printf(out, "Contract  " STR_FMT "/openapi.json\n", STR_ARG(c->api->origin));
+    buf_printf(out, "Contract  " STR_FMT "/openapi.json, /admin/openapi.json\n", STR_ARG(c->api->origin));
     if (c->api->o.demo)
         buf_add_text(
             out, "\nThis is a demo: its data is made up and its network is built in. Client id and secret were printed at its start.\n");
@@ -22,6 +22,11 @@ void start_page_reply(struct call *c) {
 void contract_reply(struct call *c) {
     call_body(c, 200, "application/json");
     buf_add(&c->x->reply, contract_json, contract_json_size);
+}
+
+void admin_contract_reply(struct call *c) {
+    call_body(c, 200, "application/json");
+    buf_add(&c->x->reply, admin_contract_json, admin_contract_json_size);
 }
 
 void healthz_reply(struct call *c) {

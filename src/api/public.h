@@ -9,6 +9,7 @@
 
 void start_page_reply(struct call *c);
 void contract_reply(struct call *c);
+void admin_contract_reply(struct call *c);
 void healthz_reply(struct call *c);
 // Ready: not draining, and the store commits (it goes through the writer's queue like any order).
 enum err_kind readyz_parse(struct call *c, struct err *err);

@@ -15,11 +15,12 @@ const struct route api_routes[] = {
     // method, path, access, bucket, kind, body, parse, work, reply, work_despite_faults
 
     // ---- for everybody ----
-    {HTTP_GET, "/",             ACCESS_PUBLIC, "public", WORK_NONE,  BODY_NONE, NULL, NULL,               start_page_reply},
-    {HTTP_GET, "/openapi.json", ACCESS_PUBLIC, "public", WORK_NONE,  BODY_NONE, NULL, NULL,               contract_reply},
-    {HTTP_GET, "/healthz",      ACCESS_PUBLIC, "health", WORK_NONE,  BODY_NONE, NULL, NULL,               healthz_reply},
-    {HTTP_GET, "/readyz",       ACCESS_PUBLIC, "health", WORK_WRITE, BODY_NONE, readyz_parse, readyz_work, readyz_reply},
-    {HTTP_GET, "/metrics",      ACCESS_PUBLIC, "health", WORK_READ,  BODY_NONE, NULL, metrics_work,       metrics_reply},
+    {HTTP_GET, "/",                   ACCESS_PUBLIC, "public", WORK_NONE,  BODY_NONE, NULL,         NULL,         start_page_reply},
+    {HTTP_GET, "/openapi.json",       ACCESS_PUBLIC, "public", WORK_NONE,  BODY_NONE, NULL,         NULL,         contract_reply},
+    {HTTP_GET, "/admin/openapi.json", ACCESS_PUBLIC, "public", WORK_NONE,  BODY_NONE, NULL,         NULL,         admin_contract_reply},
+    {HTTP_GET, "/healthz",            ACCESS_PUBLIC, "health", WORK_NONE,  BODY_NONE, NULL,         NULL,         healthz_reply},
+    {HTTP_GET, "/readyz",             ACCESS_PUBLIC, "health", WORK_WRITE, BODY_NONE, readyz_parse, readyz_work,  readyz_reply},
+    {HTTP_GET, "/metrics",            ACCESS_PUBLIC, "health", WORK_READ,  BODY_NONE, NULL,         metrics_work, metrics_reply},
 
     // ---- for everybody: tokens ----
     {HTTP_POST, "/auth/realms/{realm}/protocol/openid-connect/token",     ACCESS_PUBLIC, "token", WORK_READ, BODY_RAW,  token_parse, token_work, token_reply},
