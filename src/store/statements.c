@@ -34,11 +34,11 @@
 #define SIM_PAGE " AND iccid > ?5 ORDER BY iccid LIMIT ?6 OFFSET ?7"
 
 #define IMPORT_COLUMNS "iccid, partner_id, type, service, esim, imsi, msisdn, eid, matching_id, smdp, activated, modified"
-// Lines after the first that carries the same number.
+// Lines after the first that carries the same number: one sort, however many there are.
 #define IMPORT_TWICE(column_, verdict_)                                                                                                    \
-    "UPDATE import_row SET verdict = " verdict_ ", other = d.first FROM (SELECT " column_ " AS number, min(line) AS first FROM import_row" \
-    " WHERE import_id = ?1 AND fault IS NULL AND " column_ " IS NOT NULL GROUP BY " column_ " HAVING count(*) > 1) AS d"                   \
-    " WHERE import_id = ?1 AND verdict = 1 AND import_row." column_ " = d.number AND line > d.first"
+    "UPDATE import_row SET verdict = " verdict_ ", other = d.first FROM (SELECT line, min(line) OVER (PARTITION BY " column_ ") AS first"  \
+    " FROM import_row WHERE import_id = ?1 AND fault IS NULL AND " column_ " IS NOT NULL) AS d"                                            \
+    " WHERE import_id = ?1 AND import_row.line = d.line AND d.line > d.first AND verdict = 1"
 // A number that another SIM of the store has.
 #define IMPORT_TAKEN(column_, verdict_)                                                                                                    \
     "UPDATE import_row SET verdict = " verdict_ ", other = s.iccid FROM sim AS s"                                                          \
@@ -71,8 +71,7 @@
     " UNION SELECT partner_id, order_id FROM task WHERE iccid = ?7 AND state <= 3"                                                         \
     " UNION SELECT partner_id, id FROM orders WHERE iccid = ?7 AND state = 3)" ORDER_JOINED
 #define ORDER_OPEN "(SELECT DISTINCT partner_id, order_id AS id FROM task)" ORDER_JOINED
-#define ORDER_FAILED                                                                                                                       \
-    "orders o WHERE o.state = 3 AND (?1 IS NULL OR o.partner_id = ?1) AND ?8 IS NOT NULL AND ?9 IS NOT NULL AND ?10 > 0" ORDER_FILTER
+#define ORDER_FAILED "orders o INDEXED BY orders_failed WHERE o.state = 3 AND o." ORDER_RANGE " AND ?10 > 0" ORDER_FILTER
 #define ORDER_REFERRED                                                                                                                     \
     "partner q CROSS JOIN orders o WHERE o.partner_id = q.id AND o.reference = ?6 AND (?1 IS NULL OR q.id = ?1)"                           \
     " AND ?8 IS NOT NULL AND ?9 IS NOT NULL AND ?10 > 0" ORDER_FILTER
@@ -97,8 +96,10 @@
 #define SUBSCRIPTION_OF_SIM                                                                                                                \
     "subscription s WHERE s.iccid = ?5 AND (?1 IS NULL OR s.partner_id = ?1)"                                                              \
     " AND (?6 IS NULL OR s.email = ?6 COLLATE NOCASE)" SUBSCRIPTION_FILTER
-#define SUBSCRIPTION_OF_EMAIL "subscription s WHERE s.partner_id = ?1 AND s.email = ?6 COLLATE NOCASE" SUBSCRIPTION_FILTER
+#define SUBSCRIPTION_OF_EMAIL                                                                                                              \
+    "subscription s INDEXED BY subscription_email WHERE s.partner_id = ?1 AND s.email = ?6 COLLATE NOCASE" SUBSCRIPTION_FILTER
 
+// INDEXED BY where SQLite, which knows nothing of how the rows are spread, would walk all that the partner has.
 const struct statement_text statements[STATEMENTS] = {
     // ---- store ----
     [ST_NUMBER_GET] = READS("number_get", "SELECT value FROM meta WHERE name = 'number'"),

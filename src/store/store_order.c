@@ -111,7 +111,7 @@ static void choose_keys(const struct order_filter *f, struct list *list) {
     else if (f->state == ORDER_ACCEPTED || f->state == ORDER_FULFILLING)
         list->keys = ST_ORDER_KEYS_OPEN, list->count = ST_ORDER_KEYS_OPEN_COUNT;
     else if (f->state == ORDER_FAILED)
-        list->keys = ST_ORDER_KEYS_FAILED, list->count = ST_ORDER_KEYS_FAILED_COUNT;
+        list->keys = ST_ORDER_KEYS_FAILED, list->count = ST_ORDER_KEYS_FAILED_COUNT, list->each_partner = f->partner_id == 0;
     else if (str_present(f->correlation_id))
         list->keys = ST_ORDER_KEYS_RECENT, list->count = ST_ORDER_KEYS_RECENT_COUNT, list->each_partner = f->partner_id == 0;
     else
