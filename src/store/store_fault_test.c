@@ -312,11 +312,43 @@ static void every_call_of_a_start_may_fail(void **state) {
     }
 }
 
+// A job that thinks nothing of a verb's trouble is not believed: half of what it meant to write would be committed.
+static enum err_kind place_regardless(struct tx *tx, void *ctx, struct err *err) {
+    enum err_kind kind = place(tx, ctx, err);
+    return kind ? ERR_NONE : kind;
+}
+
+static void trouble_that_a_job_swallows_still_undoes_it(void **state) {
+    (void)state;
+    struct db_fault fault;
+    db_fault_init(&fault, &db_sqlite);
+    struct fixture *f = fixture_new(&fault.driver);
+    struct err *err = &f->err;
+    fixture_open(f);
+    fixture_fill(f);
+    int missed = 0;
+    for (int64_t n = 2;; n++) { // the first is the begin
+        struct life l = {.f = f, .claimed = ERR_BUSY, .settled = ERR_BUSY};
+        db_fault_arm(&fault, FAULT_REFUSES, n);
+        l.placed = store_run(f->store, place_regardless, &l, err);
+        bool hit = fault.hits > 0;
+        db_fault_arm(&fault, FAULT_REFUSES, 0);
+        life_is_as_said(f, &l);
+        missed += l.placed != ERR_NONE;
+        if (!hit)
+            break;
+    }
+    assert_true(missed >= 5); // order, task, cap, event and the counter at least
+    the_store_is_whole(f);
+    fixture_free(f);
+}
+
 int main(void) {
     log_threshold = LOG_ERROR; // upkeep that fails is said each time, and here it is meant to
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_call_of_an_orders_life_may_fail),
         cmocka_unit_test(every_call_of_a_failing_batch_may_fail),
+        cmocka_unit_test(trouble_that_a_job_swallows_still_undoes_it),
         cmocka_unit_test(every_call_of_a_reader_may_fail),
         cmocka_unit_test(every_call_of_a_start_may_fail),
     };

@@ -4,11 +4,14 @@
  * be opened is tested here, too; the rest holds for any driver.
  */
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "store/db.h"
 #include "store/fixture.h"
+#include "store/statements.h"
 
 // ---- jobs that remember how they ended ----
 
@@ -526,6 +529,77 @@ static void a_damaged_page_is_an_error_not_a_crash(void **state) {
     assert_true(corrupt > 0);
 }
 
+// Far more than the log has room for.
+JOB(much_job) {
+    struct fixture *f = ctx;
+    static char payload[65536];
+    for (int i = 0; i < 20; i++) {
+        struct event e = {.partner_id = f->live.id,
+                          .type = EVENT_SIM_ACTIVATED,
+                          .created = tx_now(tx),
+                          .iccid = ICCID_NONE,
+                          .payload = {payload, sizeof payload}};
+        enum err_kind kind = store_event_append(tx, &e, err);
+        if (kind)
+            return kind;
+    }
+    return ERR_NONE;
+}
+
+static void a_disk_without_room_is_an_error_and_nothing_is_lost(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct note before = note_new(f, 1), after = note_new(f, 2);
+    note_submit(&before);
+    struct rlimit was, small;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &was), 0);
+    small = was;
+    small.rlim_cur = 512 * 1024;
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    enum err_kind kind = store_run(f->store, much_job, f, err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &was), 0);
+    signal(SIGXFSZ, handler);
+    assert_int_equal(kind, ERR_UNAVAILABLE);
+    note_submit(&after);
+    assert_int_equal(after.kind, ERR_NONE);
+    assert_int_equal(events_without_gap(f), 2);
+    OK(store_check(f->store, err));
+    fixture_close(f);
+    fixture_open(f);
+    assert_int_equal(events_without_gap(f), 2);
+    RUN(f, much_job);
+    assert_int_equal(events_without_gap(f), 22);
+}
+
+// Where SQLite gives the transaction up by itself, nothing may go on as if it were there.
+static void a_transaction_that_is_lost_takes_nothing_more(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    fixture_close(f);
+    struct db *db = NULL;
+    OK(db_sqlite.open(&db_sqlite, f->location, true, false, &db, err));
+    OK(db_sqlite.prepare(db, err));
+    OK(db_sqlite.begin(db, err));
+    struct db_value params[] = {db_int(12345)};
+    OK(db_sqlite.exec(db, ST_NUMBER_SET, params, 1, NULL, err));
+    FAILS(ERR_CONFLICT, db_sqlite.script(db, "INSERT OR ROLLBACK INTO meta (name, value) VALUES ('ping', 0)", err));
+    FAILS(ERR_UNAVAILABLE, db_sqlite.exec(db, ST_NUMBER_SET, params, 1, NULL, err));
+    FAILS(ERR_UNAVAILABLE, db_sqlite.query(db, ST_NUMBER_GET, NULL, 0, err));
+    FAILS(ERR_UNAVAILABLE, db_sqlite.savepoint(db, err));
+    FAILS(ERR_UNAVAILABLE, db_sqlite.commit(db, err));
+    db_sqlite.rollback(db);
+    OK(db_sqlite.begin(db, err));
+    bool more = false;
+    OK(db_sqlite.query(db, ST_NUMBER_GET, NULL, 0, err));
+    OK(db_sqlite.next(db, ST_NUMBER_GET, &more, err));
+    assert_true(more);
+    assert_int_not_equal(db_sqlite.column(db, ST_NUMBER_GET, 0).i, 12345);
+    db_sqlite.finish(db, ST_NUMBER_GET);
+    db_sqlite.rollback(db);
+    db_sqlite.close(db);
+}
+
 // As somebody who may not write there (the test may run as root, whom nothing stops).
 static void a_folder_that_cannot_be_written_is_refused(void **state) {
     struct fixture *f = *state;
@@ -591,6 +665,8 @@ int main(void) {
         CLOSED(another_programs_database_is_refused_and_left_alone),
         TEST(a_damaged_file_is_refused),
         TEST(a_damaged_page_is_an_error_not_a_crash),
+        TEST(a_disk_without_room_is_an_error_and_nothing_is_lost),
+        TEST(a_transaction_that_is_lost_takes_nothing_more),
         CLOSED(a_folder_that_cannot_be_written_is_refused),
         CLOSED(a_start_that_was_cut_off_begins_again),
     };
