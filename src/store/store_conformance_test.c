@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * store_conformance_test.c - what any store must do, whatever the driver (fixture.h: STORE_DRIVER): each verb, each conflict by its name,
+ * store_conformance_test.c - what any store must do, whatever the driver (testing.h: STORE_DRIVER): each verb, each conflict by its name,
  * filters and pages, and what holds in the database itself. What jobs and transactions must do: store_test.c.
  */
-#include "store/fixture.h"
+#include "store/testing.h"
 
 // ---- partners ----
 

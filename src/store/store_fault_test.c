@@ -5,7 +5,7 @@
  */
 #include "base/log.h"
 #include "store/db_fault.h"
-#include "store/fixture.h"
+#include "store/testing.h"
 
 struct life {
     struct fixture *f;

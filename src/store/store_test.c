@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 
 #include "store/db.h"
-#include "store/fixture.h"
 #include "store/statements.h"
+#include "store/testing.h"
 
 // ---- jobs that remember how they ended ----
 

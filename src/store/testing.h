@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * fixture.h - what the store's tests share: a store in a folder of its own, a clock that stands still, and ready-made rows. Tests only.
+ * testing.h - what the store's tests share: a store in a folder of its own, a clock that stands still, and ready-made rows. Tests only.
  */
-#ifndef STORE_FIXTURE_H
-#define STORE_FIXTURE_H
+#ifndef STORE_TESTING_H
+#define STORE_TESTING_H
 
 #include <ftw.h>
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
+#include "base/testing.h"
 #include "store/db_trace.h"
 #include "store/store.h"
 #include "store/store_event.h"
