@@ -336,14 +336,14 @@ static void say(struct engine *e, const struct line *l) {
     case LINE_STEP:
         log_info("order.step", LOG_ID("order", l->order_id), LOG_INT("partner", l->partner_id), LOG_TEXT("task", task_kind_words[l->kind]),
                  LOG_TEXT("peer", l->peer), LOG_TEXT("verb", task_verb_words[l->verb]), LOG_TEXT("outcome", outcome_words[l->outcome]),
-                 LOG_INT("attempt", l->attempt), LOG_STR("note", l->note), LOG_STR("correlation_id", l->correlation_id));
+                 LOG_INT("attempt", l->attempt), LOG_STR("note", l->note), LOG_STR("correlation", l->correlation_id));
         if (l->done)
             metric_observe_us(e->m.task_seconds[l->kind], l->ms * 1000);
         break;
     case LINE_FINISHED:
         log_info("order.finished", LOG_ID("order", l->order_id), LOG_INT("partner", l->partner_id),
                  LOG_TEXT("state", order_state_words[l->state]), LOG_INT("ms", l->ms), LOG_STR("failure", l->note),
-                 LOG_STR("correlation_id", l->correlation_id));
+                 LOG_STR("correlation", l->correlation_id));
         metric_add(e->m.finished[l->state == ORDER_FAILED], 1);
         if (l->ms >= 0)
             metric_observe_us(e->m.order_seconds, l->ms * 1000);
@@ -356,7 +356,7 @@ static void say(struct engine *e, const struct line *l) {
     case LINE_PARKED:
         log_warn("task.parked", LOG_ID("order", l->order_id), LOG_INT("partner", l->partner_id), LOG_TEXT("task", task_kind_words[l->kind]),
                  LOG_TEXT("peer", l->peer), LOG_TEXT("verb", task_verb_words[l->verb]), LOG_INT("attempt", l->attempt),
-                 LOG_STR("note", l->note), LOG_STR("correlation_id", l->correlation_id));
+                 LOG_STR("note", l->note), LOG_STR("correlation", l->correlation_id));
         metric_add(e->m.parked, 1);
         break;
     }

@@ -2,7 +2,6 @@
 """Fixtures of the integration tests: a real daemon on a free port of 127.0.0.1, its demo data in a temporary folder, ended by pid."""
 import os
 import pathlib
-import signal
 import subprocess
 import time
 
@@ -10,6 +9,7 @@ import pytest
 import requests
 
 import contract
+import logfmt
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("BUILD", ROOT / "build")).resolve()
@@ -38,7 +38,7 @@ def wait_for(condition, seconds=30, what="the condition"):
 
 
 class Demo:
-    """One running `topupd demo`."""
+    """One running `topupd demo`. What it logs is held against the rules of a log (logfmt.py) when it ends."""
 
     def __init__(self, data, options=()):
         self.data = pathlib.Path(data)
@@ -50,10 +50,11 @@ class Demo:
         env_file = self.data / "demo.env"
         old = env_file.stat().st_mtime_ns if env_file.exists() else None
         self.data.mkdir(exist_ok=True)
-        self.log = open(self.data / "log", "ab")
-        self.process = subprocess.Popen(
-            [BUILD / "topupd", "demo", "--listen", "127.0.0.1:0", "--data", self.data, *self.options],
-            stdout=self.log, stderr=self.log, start_new_session=True)
+        (self.data / "log").touch()
+        self.log_begins = (self.data / "log").stat().st_size
+        with open(self.data / "page", "wb") as page, open(self.data / "log", "ab") as log:
+            self.process = subprocess.Popen([BUILD / "topupd", "demo", "--listen", "127.0.0.1:0", "--data", self.data, *self.options],
+                                            stdout=page, stderr=log, start_new_session=True)
 
         def ready():
             if self.process.poll() is not None:
@@ -63,14 +64,24 @@ class Demo:
         wait_for(ready, START_SECONDS, "demo.env")
         self.env = read_env(env_file)
         self.url = self.env["BASE_URL"]
+        contract.secrets.update((self.env["CLIENT_SECRET"], self.env["TOPUP_ADMIN_TOKEN"]))
 
     def log_text(self):
         return (self.data / "log").read_text(errors="replace")
 
+    def log_lines(self):
+        """What this process has logged, as a list of dictionaries."""
+        with open(self.data / "log", "rb") as log:
+            log.seek(self.log_begins)
+            return logfmt.parsed(log.read().decode(), whole=self.process.returncode is not None and self.process.returncode >= 0)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
     def kill(self):
-        self.process.send_signal(signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
-        self.log.close()
+        logfmt.check(self.log_lines(), contract.secrets)
 
     def stop(self, seconds=20):
         """Ends it gracefully and returns its exit code."""
@@ -79,9 +90,10 @@ class Demo:
             try:
                 self.process.wait(seconds)
             except subprocess.TimeoutExpired:
-                self.kill()
+                self.process.kill()
+                self.process.wait()
                 raise
-        self.log.close()
+        logfmt.check(self.log_lines(), contract.secrets)
         return self.process.returncode
 
     def token(self, client_id=None, secret=None):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """
 Holds every answer that a test receives against api/openapi.yaml and, below /admin/, api/admin.yaml: status, content type, body, error type,
-and the headers that every answer has. `seen` remembers which operations were answered, and how.
+and the headers that every answer has. `seen` remembers which operations were answered, and how; `secrets` what must not be logged.
 """
 import functools
 import pathlib
@@ -24,6 +24,7 @@ STATUS_OF_TYPE = {
 NEEDED_HEADER = {401: "WWW-Authenticate", 405: "Allow", 429: "Retry-After", 503: "Retry-After"}
 
 seen = set()  # (document, method, path template, status)
+secrets = set()  # every secret that a test was given: none may be found in a log
 
 
 class Broken(AssertionError):
@@ -112,6 +113,7 @@ def check(answer, *_, **__):
         raise Broken(where + f"content type {media!r} is none of {sorted(content)}: {answer.content[:200]!r}")
     if "schema" in content[media]:
         body = answer.json()
+        secrets.update(body[name] for name in ("client_secret", "access_token", "refresh_token") if isinstance(body, dict) and name in body)
         check_schema(content[media]["schema"], home, body, where)
         if answer.status_code >= 400 and "error" not in body:
             check_error(answer, body, where)
