@@ -263,10 +263,14 @@ static enum err_kind turn_run(struct tx *tx, void *ctx, struct err *err) {
         k = settle_poison(t, err);
     if (!k)
         k = settle_answers(t, err);
-    if (!k && t->claims && (t->limit > 1 || t->taken == 0)) // one at a time means one
+    // While looking for whose fault a failure is, one at a time means one in all; the rest is for the next turn.
+    bool alone = t->limit == 1;
+    if (!k && t->claims && !(alone && t->taken > 0))
         k = claim_due(t, err);
-    if (!k && t->claims && (t->limit > 1 || t->worked == 0))
+    if (!k && t->claims && !(alone && t->worked > 0))
         k = timers_fire(t, err);
+    if (alone && t->worked + t->taken > 0)
+        t->more = true;
     t->at_end = !k;
     return k;
 }

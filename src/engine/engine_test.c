@@ -661,7 +661,7 @@ static void whatever_happens_each_order_ends_once(void **state UNUSED) {
         struct rng rng = rng_seeded_init(&seeded, seed);
         char script[2048];
         random_script(&rng, script, sizeof(script));
-        struct world w = {0};
+        struct world w = {.seed = seed};
         world_open(&w, script, 6);
         w.calls_max = 1 + (int)rng_below(&rng, 8);
         w.batch_max = rng_below(&rng, 3) ? 1000 : 1 + (int)rng_below(&rng, 5);

@@ -78,15 +78,18 @@ void world_add_sim(struct world *w, int i, enum sim_type type, enum sim_service 
 
 void world_open_heard(struct world *w, const char *script, int sims, void (*fn)(void *ctx, unsigned news), void *ctx) {
     struct err err = {0};
-    uint64_t seed = 1;
-    if (getenv("SEED"))
-        str_to_u64(str_of(getenv("SEED")), &seed);
+    uint64_t seed = w->seed;
     struct wall start;
     assert_true(date_parse(STR("2026-11-23T12:00:00Z"), &start));
     bool threaded = w->threaded;
     const struct db_driver *driver = w->driver;
-    *w = (struct world){
-        .threaded = threaded, .driver = driver, .batch_max = 1000, .calls_max = 64, .activation = WALL_NONE, .expiration = WALL_NONE};
+    *w = (struct world){.threaded = threaded,
+                        .seed = seed,
+                        .driver = driver,
+                        .batch_max = 1000,
+                        .calls_max = 64,
+                        .activation = WALL_NONE,
+                        .expiration = WALL_NONE};
     // In memory where there is such a place: these tests are about the order of things, not about the disk.
     snprintf(w->dir, sizeof(w->dir), "%s/topupd-engine-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(w->dir));

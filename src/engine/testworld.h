@@ -33,6 +33,7 @@ struct world {
     struct rng_seeded seeded;
     struct rng rng;
     bool threaded;                  // set before world_open: the store has a thread
+    uint64_t seed;                  // set before world_open
     const struct db_driver *driver; // set before world_open: a wrapper; NULL: SQLite
     bool trouble_allowed;           // steps may say that the store is in trouble
     struct store *store;
