@@ -26,9 +26,11 @@ CREATE TABLE partner (
     rate_per_minute INTEGER NOT NULL CHECK (rate_per_minute >= -1),
     event_days      INTEGER NOT NULL CHECK (event_days >= 0),
     clock_offset_ms INTEGER NOT NULL,
-    created         INTEGER NOT NULL
+    created         INTEGER NOT NULL,
+    thresholds      BLOB    NOT NULL -- a byte each, in percent, ascending
 ) STRICT;
 CREATE UNIQUE INDEX partner_client_id ON partner (client_id);
+CREATE INDEX partner_sandbox ON partner (id) WHERE mode = 1; -- whose clocks are looked at
 
 CREATE TABLE partner_secret (
     partner_id INTEGER NOT NULL REFERENCES partner (id),
@@ -213,6 +215,36 @@ CREATE TABLE subscription (
 CREATE INDEX subscription_of_partner ON subscription (partner_id, created, id); -- grows at its end
 CREATE INDEX subscription_email ON subscription (partner_id, email COLLATE NOCASE) WHERE email IS NOT NULL;
 CREATE INDEX subscription_timer ON subscription (clock, next_at) WHERE next_at IS NOT NULL;
+
+-- Every usage record that was taken, so that each counts once, and where its bytes went: to subscriptions, and what is left of it unrated. The
+-- partner is the one whose SIM it was; NULL, like the ICCID, when the SIM was not known. `received` is real time, other instants the partner's.
+CREATE TABLE usage_record (
+    id            INTEGER PRIMARY KEY, -- grows
+    source        TEXT    NOT NULL,
+    record_id     TEXT    NOT NULL,
+    named         INTEGER NOT NULL CHECK (named BETWEEN 0 AND 2),
+    number        TEXT    NOT NULL,
+    iccid         INTEGER,
+    partner_id    INTEGER,
+    bytes_up      INTEGER NOT NULL CHECK (bytes_up >= 0),
+    bytes_down    INTEGER NOT NULL CHECK (bytes_down >= 0),
+    started       INTEGER NOT NULL,
+    ended         INTEGER NOT NULL CHECK (ended >= started),
+    received      INTEGER NOT NULL,
+    reason        INTEGER NOT NULL CHECK (reason BETWEEN 0 AND 3 AND (reason = 0) = (unrated_bytes = 0)),
+    unrated_bytes INTEGER NOT NULL CHECK (unrated_bytes BETWEEN 0 AND bytes_up + bytes_down)
+) STRICT;
+CREATE UNIQUE INDEX usage_record_id ON usage_record (source, record_id);
+CREATE INDEX usage_record_of_sim ON usage_record (iccid, id) WHERE iccid IS NOT NULL;
+CREATE INDEX usage_record_unrated ON usage_record (id) WHERE unrated_bytes > 0;
+
+CREATE TABLE usage_booking (
+    usage_id        INTEGER NOT NULL REFERENCES usage_record (id),
+    step            INTEGER NOT NULL CHECK (step >= 0),
+    subscription_id BLOB    NOT NULL CHECK (length(subscription_id) = 16),
+    bytes           INTEGER NOT NULL CHECK (bytes > 0),
+    PRIMARY KEY (usage_id, step)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE event (
     partner_id INTEGER NOT NULL,

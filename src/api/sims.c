@@ -3,8 +3,7 @@
 
 #include "api/render.h"
 #include "api/resource.h"
-#include "core/event.h"
-#include "store/store_event.h"
+#include "life/life.h"
 #include "store/store_sim.h"
 
 #define COUNT_AHEAD 10000 // page_count is exact up to so many SIMs beyond the page
@@ -81,46 +80,13 @@ enum err_kind sim_put_parse(struct call *c, struct err *err) {
     return err->kind;
 }
 
-static enum err_kind announce_eid(struct tx *tx, const struct sim *sim, struct err *err) {
-    struct buf payload;
-    buf_init(&payload, EVENT_PAYLOAD_MAX);
-    event_pack_sim(&payload, sim, sim->esim);
-    enum err_kind kind;
-    if (payload.failed) {
-        kind = err_set(err, ERR_INTERNAL, "no memory for the SIM's event");
-    } else {
-        struct event e = {
-            .partner_id = sim->partner_id,
-            .type = EVENT_SIM_EID_CHANGED,
-            .created = sim->modified,
-            .iccid = sim->iccid,
-            .payload = buf_str(&payload),
-        };
-        kind = store_event_append(tx, &e, err);
-    }
-    buf_release(&payload);
-    if (kind == ERR_NONE)
-        tx_news(tx, NEWS_EVENTS);
-    return kind;
-}
-
 enum err_kind sim_put_work(struct call *c, struct tx *tx, struct err *err) {
     struct sim_put *s = c->state;
     struct sim *sim = &s->sim;
     enum err_kind kind = call_sim(c, tx, sim, err);
     if (kind != ERR_NONE)
         return kind;
-    if (sim->type != SIM_ESIM)
-        return err_set(err, ERR_CONFLICT, "eid: only an eSIM has an EID that can be changed");
-    if (sim->esim != ESIM_RELEASED)
-        return err_set(err, ERR_CONFLICT, "eid: can be changed while the eSIM is Released only; it is %s", esim_status_words[sim->esim]);
-    if (str_eq(sim->eid, s->eid)) // said again: so it is already
-        return ERR_NONE;
-    sim->eid = s->eid;
-    sim->modified = partner_now(&c->partner, tx_now(tx));
-    if ((kind = store_sim_update(tx, sim, err)) != ERR_NONE)
-        return kind;
-    return announce_eid(tx, sim, err);
+    return life_profile_eid(tx, sim, s->eid, partner_now(&c->partner, tx_now(tx)), err);
 }
 
 void sim_put_reply(struct call *c) {

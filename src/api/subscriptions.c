@@ -4,8 +4,7 @@
 #include "api/order_parse.h"
 #include "api/render.h"
 #include "api/resource.h"
-#include "core/event.h"
-#include "store/store_event.h"
+#include "life/life.h"
 #include "store/store_subscription.h"
 
 // ---- GET /v2/subscriptions ----
@@ -82,42 +81,12 @@ enum err_kind subscription_get_work(struct call *c, struct tx *tx, struct err *e
     return kind;
 }
 
-static enum err_kind announce(struct tx *tx, const struct subscription *s, struct wall now, struct err *err) {
-    struct buf payload;
-    buf_init(&payload, EVENT_PAYLOAD_MAX);
-    event_pack_subscription(&payload, s, 0);
-    enum err_kind kind;
-    if (payload.failed) {
-        kind = err_set(err, ERR_INTERNAL, "no memory for the subscription's event");
-    } else {
-        struct event e = {
-            .partner_id = s->partner_id,
-            .type = event_of_subscription(s->state),
-            .created = now,
-            .order_id = s->id,
-            .iccid = s->iccid,
-            .payload = buf_str(&payload),
-        };
-        kind = store_event_append(tx, &e, err);
-    }
-    buf_release(&payload);
-    return kind;
-}
-
 static enum err_kind move(struct call *c, struct tx *tx, enum subscription_cue cue, struct err *err) {
     enum err_kind kind = subscription_get_work(c, tx, err);
     if (kind != ERR_NONE)
         return kind;
     struct subscription *s = c->state;
-    struct wall now = partner_now(&c->partner, tx_now(tx));
-    if ((kind = subscription_move(s, cue, now, err)) != ERR_NONE)
-        return kind;
-    if ((kind = store_subscription_update(tx, s, err)) != ERR_NONE)
-        return kind;
-    if ((kind = announce(tx, s, now, err)) != ERR_NONE)
-        return kind;
-    tx_news(tx, NEWS_EVENTS | NEWS_TIMERS);
-    return ERR_NONE;
+    return life_move(tx, s, cue, partner_now(&c->partner, tx_now(tx)), err);
 }
 
 enum err_kind subscription_activate_work(struct call *c, struct tx *tx, struct err *err) {

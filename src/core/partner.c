@@ -30,3 +30,30 @@ bool partner_may_use_currency(const struct partner *p, struct str currency) {
     }
     return false;
 }
+
+struct thresholds partner_thresholds(const struct partner *p) {
+    return p->thresholds.n > 0 ? p->thresholds : (struct thresholds){.n = 1, .percent = {THRESHOLD_DEFAULT}};
+}
+
+bool thresholds_add(struct thresholds *t, int64_t percent) {
+    if (percent < 1 || percent > 99 || t->n == THRESHOLDS_MAX)
+        return false;
+    int at = 0;
+    while (at < t->n && t->percent[at] < percent)
+        at++;
+    if (at < t->n && t->percent[at] == percent)
+        return false;
+    for (int i = t->n; i > at; i--)
+        t->percent[i] = t->percent[i - 1];
+    t->percent[at] = (uint8_t)percent;
+    t->n++;
+    return true;
+}
+
+bool thresholds_equal(const struct thresholds *a, const struct thresholds *b) {
+    for (int i = 0; i < a->n && i < b->n; i++) {
+        if (a->percent[i] != b->percent[i])
+            return false;
+    }
+    return a->n == b->n;
+}

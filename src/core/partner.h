@@ -24,6 +24,14 @@ enum subscriber_field {
 // Names as the API writes them, in the order of the bits, NULL-terminated.
 extern const char *const subscriber_field_names[];
 
+// At how much use of a subscription the partner is warned, in percent: ascending, each once. None given: at 80.
+#define THRESHOLDS_MAX 8
+#define THRESHOLD_DEFAULT 80
+struct thresholds {
+    int n;
+    uint8_t percent[THRESHOLDS_MAX]; // 1..99
+};
+
 struct partner {
     int64_t id;           // 1..PARTNER_ID_MAX
     struct str client_id; // unique, 1..64 of [A-Za-z0-9._-]
@@ -37,6 +45,7 @@ struct partner {
     int64_t rate_per_minute; // per resource endpoint; 0 = the server's default, -1 = no limit
     int64_t event_days;      // how long its events are kept
     int64_t clock_offset_ms; // sandbox: how far its clock is ahead of the real one
+    struct thresholds thresholds;
     struct wall created;
 };
 
@@ -45,6 +54,11 @@ bool client_id_valid(struct str text);
 static inline struct wall partner_now(const struct partner *p, struct wall now) {
     return wall_plus_ms(now, p->clock_offset_ms);
 }
+// What holds for the partner: its own, or the default.
+struct thresholds partner_thresholds(const struct partner *p);
+// Puts one in its place. False, and nothing has changed, when it is not 1..99, is there already or there is no room.
+bool thresholds_add(struct thresholds *t, int64_t percent);
+bool thresholds_equal(const struct thresholds *a, const struct thresholds *b);
 bool partner_may_use_currency(const struct partner *p, struct str currency);
 
 #endif

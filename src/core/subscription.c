@@ -147,3 +147,19 @@ enum err_kind subscription_move(struct subscription *s, enum subscription_cue cu
     }
     return ERR_NONE;
 }
+
+int64_t subscription_take(struct subscription *s, int64_t bytes, struct wall end) {
+    int64_t left = s->initial_bytes - s->spent_bytes, taken = bytes < left ? bytes : left;
+    if (taken <= 0)
+        return 0;
+    s->spent_bytes += taken;
+    if (!wall_set(s->balance_as_of) || s->balance_as_of.ms < end.ms)
+        s->balance_as_of = end;
+    return taken;
+}
+
+bool subscription_crossed(const struct subscription *s, int64_t before, int percent) {
+    // the first byte count that is `percent` of the allowance or more; no allowance is so large that this overflows
+    int64_t at = s->initial_bytes / 100 * percent + (s->initial_bytes % 100 * percent + 99) / 100;
+    return before < at && s->spent_bytes >= at;
+}

@@ -70,6 +70,11 @@ static inline bool date_is_now_or_past(struct wall date, struct wall now) {
     return date.ms <= now.ms || (date.ms - now.ms < 1000 && date.ms / 1000 == now.ms / 1000);
 }
 
+// Takes what it can of `bytes` from the allowance, in whatever state; returns how much. balance_as_of becomes `end` when that is newer.
+int64_t subscription_take(struct subscription *s, int64_t bytes, struct wall end);
+// Whether spending went across `percent` when it grew from `before` to what it is now. Spending never shrinks: that is so once.
+bool subscription_crossed(const struct subscription *s, int64_t before, int percent);
+
 // Moves it, at `now`, and recomputes dates and next_at. ERR_CONFLICT (with a message for the partner) when the state forbids the cue, when
 // DATE or EXPIRY comes before its date, and when it would be started after the expiry its order asked for; then nothing has changed.
 NODISCARD enum err_kind subscription_move(struct subscription *s, enum subscription_cue cue, struct wall now, struct err *err);

@@ -15,7 +15,6 @@
 #define USAGE_SOURCE_MAX 64                // bytes of a source's name
 #define USAGE_BYTES_MAX (INT64_C(1) << 50) // of one record, in each direction
 #define USAGE_AHEAD_MS INT64_C(300000)     // a record's end may lie so far ahead of the clock: clocks of networks differ
-#define USAGE_PLACES_MAX 256               // subscriptions that one record may be booked on
 
 enum usage_named { USAGE_BY_ICCID, USAGE_BY_IMSI, USAGE_BY_MSISDN };
 extern const char *const usage_named_words[]; // "iccid", "imsi", "msisdn"

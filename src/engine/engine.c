@@ -16,7 +16,8 @@
 #define PAUSE_GREATEST_MS 60000
 #define TROUBLE_FIRST_MS 50 // the same for the store
 #define TROUBLE_GREATEST_MS 5000
-#define POLL_MS 5000 // another node's work is found by looking
+#define CLOCKS_MS 1000 // between two looks at sandbox partners' clocks
+#define POLL_MS 5000   // another node's work is found by looking
 
 void engine_grow(void **items, size_t *cap, size_t n, size_t size) {
     if (n < *cap)
@@ -67,7 +68,7 @@ enum err_kind engine_open(const struct engine_options *o, struct engine **out, s
     struct engine *e = xcalloc(1, sizeof(*e));
     e->o = *o;
     e->limit = o->batch_max;
-    e->retry_at = e->next = e->poll = WALL_NONE;
+    e->retry_at = e->next = e->poll = e->clocks_at = WALL_NONE;
     e->first_deadline = (struct mono){INT64_MAX};
     for (int i = 0; i < TASK_KINDS; i++)
         e->route[i] = -1;
@@ -315,6 +316,7 @@ static enum err_kind submit(struct engine *e, struct wall now, struct err *err) 
     }
     e->n_pending = 0;
     t->claims = !e->stopping;
+    t->looks_at_clocks = !wall_set(e->clocks_at) || e->clocks_at.ms <= now.ms || e->clocks_at.ms > now.ms + CLOCKS_MS;
     t->limit = e->limit;
     t->start_kind = (t->start_kind + 1) % TASK_KINDS;
     for (int i = 0; i < e->n_peers; i++)
@@ -479,6 +481,10 @@ static enum err_kind finish(struct engine *e, struct wall now, struct err *err) 
         say(e, &t->lines[i]);
     e->more = t->more;
     e->next = t->next;
+    if (t->looks_at_clocks && !t->more)
+        e->clocks_at = wall_plus_ms(t->now, CLOCKS_MS);
+    else if (!t->looks_at_clocks) // what this turn's news were may have set a clock, or something that waits on one
+        e->next = earlier(e->next, e->clocks_at);
     // What is due and was not taken has nobody to take it now; looking again at once would find the same.
     if (wall_set(e->next) && e->next.ms <= now.ms)
         e->next = wall_plus_ms(now, 1000);

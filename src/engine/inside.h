@@ -2,8 +2,8 @@
 /*
  * inside.h - the engine's own parts; nobody else includes it.
  *
- * engine.c holds the state and takes turns, claim.c and settle.c are what a turn's job does on the store's writer, timers.c what time does
- * to subscriptions, loop.c the thread of production.
+ * engine.c holds the state and takes turns, claim.c and settle.c are what a turn's job does on the store's writer, timers.c lets time
+ * do its work on subscriptions, loop.c the thread of production.
  *
  * One *turn* is one job: it records the outcomes that came back, then claims what is due. While the job is on its way the turn belongs to
  * the writer, otherwise to the engine's thread; the peers' table is fixed at the first step. `inbox` and `answered` are shared, under the
@@ -98,6 +98,7 @@ struct turn {
     // in
     bool claims;                   // false: only settle (the engine is being stopped)
     bool drop_leases;              // the first turn: nobody is being called yet
+    bool looks_at_clocks;          // sandbox partners' clocks, too
     int limit;                     // tasks to settle, and to claim
     int start_kind;                // whose due tasks are asked for first: turns about
     int offered[ENGINE_PEERS_MAX]; // calls each peer may be given
@@ -166,6 +167,7 @@ struct engine {
     struct wall retry_at;   // after trouble with the store: no turn before; WALL_NONE
     int troubles;           // in a row
     struct wall next, poll; // from the last turn; when to look although nothing is known to be due
+    struct wall clocks_at;  // sandbox partners' clocks are not looked at before; WALL_NONE: at once
     bool more;
     int64_t shunned[SHUNNED_MAX]; // tasks that cannot even be parked
     int n_shunned;

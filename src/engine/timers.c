@@ -1,76 +1,58 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * timers.c - what time does to subscriptions on the real clock: those whose date has come begin, those past their expiry end.
+ * timers.c - lets time do its work on subscriptions (life/life.h), on the real clock and on those of sandbox partners, which run on by
+ * themselves between the calls that turn them.
  *
- * In order of their instants, as many in one turn as tasks, so that a million of them due at once let the orders pass between two turns.
- * One that was missed (nobody was running) goes through all that it missed. Sandbox partners' clocks are moved by their own calls.
+ * A turn moves at most TIMERS_MAX, so that a million of them due at once let the orders pass between two turns.
  */
-#include "base/log.h"
 #include "engine/inside.h"
+#include "life/life.h"
 #include "store/store_subscription.h"
 
 #define REAL_CLOCK 0
-#define MOVES_MAX 4 // begin, wait for usage, end
+#define TIMERS_MAX 250
+#define CLOCKS_MAX 1000 // sandbox partners' clocks looked at in one turn, those that are due first
 
-static bool is_shunned(const struct engine *e, struct uuid id) {
-    for (int i = 0; i < e->n_shunned_timers; i++)
-        if (uuid_eq(e->shunned_timers[i], id))
-            return true;
-    return false;
-}
-
-static enum err_kind announce(struct turn *t, const struct subscription *s, struct err *err) {
-    const struct partner *partner = NULL;
-    enum err_kind k = turn_partner(t, s->partner_id, &partner, err);
+static enum err_kind pass(struct turn *t, int64_t clock, int64_t offset_ms, int64_t limit, struct err *err) {
+    struct life_pass p = {
+        .clock = clock,
+        .until = wall_plus_ms(t->now, offset_ms),
+        .limit = limit,
+        .shunned = t->e->shunned_timers,
+        .n_shunned = (size_t)t->e->n_shunned_timers,
+    };
+    enum err_kind k = life_pass(t->tx, &t->arena, &p, err);
+    t->at_timer = p.at;
+    if (!uuid_is_zero(p.last))
+        t->last_timer = p.last;
     if (k)
         return k;
-    struct event e = {.partner_id = s->partner_id,
-                      .type = event_of_subscription(s->state),
-                      .created = partner_now(partner, t->now),
-                      .order_id = s->id,
-                      .iccid = s->iccid};
-    buf_clear(&t->payload);
-    event_pack_subscription(&t->payload, s, 0);
-    return turn_event(t, &e, err);
-}
-
-static enum err_kind fire(struct turn *t, struct subscription *s, struct err *err) {
-    for (int moves = 0; wall_set(s->next_at) && s->next_at.ms <= t->now.ms; moves++) {
-        enum err_kind k = subscription_move(s, s->state == SUB_PENDING ? SUB_CUE_DATE : SUB_CUE_EXPIRY, t->now, err);
-        if (!k && moves == MOVES_MAX)
-            k = err_set(err, ERR_CORRUPT, "the subscription's dates go round in a circle");
-        if (!k)
-            k = announce(t, s, err);
-        if (k)
-            return k;
-    }
-    return store_subscription_update(t->tx, s, err);
+    t->timers += p.moved;
+    t->more |= p.more;
+    struct wall next = wall_set(p.next) ? wall_plus_ms(p.next, -offset_ms) : WALL_NONE;
+    if (wall_set(next) && (!wall_set(t->next) || next.ms < t->next.ms))
+        t->next = next;
+    return ERR_NONE;
 }
 
 enum err_kind timers_fire(struct turn *t, struct err *err) {
-    struct subscription *due;
-    size_t n;
-    int64_t limit = t->limit + t->e->n_shunned_timers;
-    enum err_kind k = store_subscription_due(t->tx, REAL_CLOCK, t->now, limit, &t->arena, &due, &n, err);
-    if (k)
+    int64_t limit = t->limit < TIMERS_MAX ? t->limit : TIMERS_MAX;
+    enum err_kind k = pass(t, REAL_CLOCK, 0, limit, err);
+    if (k || t->timers == limit || !t->looks_at_clocks)
         return k;
-    for (size_t i = 0; i < n && t->timers < t->limit; i++) {
-        if (is_shunned(t->e, due[i].id))
+    struct timer_clock *clocks = NULL;
+    size_t n = 0;
+    k = store_subscription_clocks(t->tx, CLOCKS_MAX, &t->arena, &clocks, &n, err);
+    for (size_t i = 0; i < n && !k && t->timers < limit; i++) {
+        struct wall due = wall_plus_ms(clocks[i].next_at, -clocks[i].offset_ms);
+        if (due.ms <= t->now.ms) {
+            k = pass(t, clocks[i].partner_id, clocks[i].offset_ms, limit - t->timers, err);
             continue;
-        t->at_timer = t->last_timer = due[i].id;
-        k = fire(t, &due[i], err);
-        if (k)
-            return k;
-        t->timers++;
+        }
+        if (!wall_set(t->next) || due.ms < t->next.ms)
+            t->next = due;
+        break; // the others come later
     }
-    t->at_timer = (struct uuid){{0}};
-    if (t->timers == t->limit) {
-        t->more = true;
-        return ERR_NONE;
-    }
-    struct wall next;
-    k = store_subscription_next_due(t->tx, REAL_CLOCK, &next, err);
-    if (!k && wall_set(next) && (!wall_set(t->next) || next.ms < t->next.ms))
-        t->next = next;
+    t->more |= t->timers == limit;
     return k;
 }

@@ -15,7 +15,8 @@
     }
 
 #define PARTNER_COLUMNS                                                                                                                    \
-    "id, client_id, name, mode, disabled, needs, currencies, cap_day, cap_month, rate_per_minute, event_days, clock_offset_ms, created"
+    "id, client_id, name, mode, disabled, needs, currencies, cap_day, cap_month, rate_per_minute, event_days, clock_offset_ms, created, "  \
+    "thresholds"
 
 #define PRODUCT_COLUMNS                                                                                                                    \
     "id, partner_id, public_id, name, sim_types, duration, duration_unit, data, data_unit, price_minor, price_currency, footprint_code, "  \
@@ -99,6 +100,12 @@
 #define SUBSCRIPTION_OF_EMAIL                                                                                                              \
     "subscription s INDEXED BY subscription_email WHERE s.partner_id = ?1 AND s.email = ?6 COLLATE NOCASE" SUBSCRIPTION_FILTER
 
+#define USAGE_COLUMNS                                                                                                                      \
+    "id, source, record_id, named, number, iccid, partner_id, bytes_up, bytes_down, started, ended, received, reason, unrated_bytes"
+// ?1 source, ?2 ICCID
+#define USAGE_UNRATED                                                                                                                      \
+    "usage_record INDEXED BY usage_record_unrated WHERE unrated_bytes > 0 AND (?1 IS NULL OR source = ?1) AND (?2 IS NULL OR iccid = ?2)"
+
 // INDEXED BY where SQLite, which knows nothing of how the rows are spread, would walk all that the partner has.
 const struct statement_text statements[STATEMENTS] = {
     // ---- store ----
@@ -114,10 +121,11 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_PARTNER_IDS] = READS("partner_ids", "SELECT id FROM partner ORDER BY id"),
     [ST_PARTNER_NEXT_ID] = READS("partner_next_id", "SELECT coalesce(max(id), 0) + 1 FROM partner"),
     [ST_PARTNER_INSERT] = WRITE("partner_insert", "INSERT INTO partner (" PARTNER_COLUMNS ")"
-                                                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"),
+                                                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"),
     [ST_PARTNER_UPDATE] =
         WRITE_NOW("partner_update", "UPDATE partner SET client_id = ?2, name = ?3, mode = ?4, disabled = ?5, needs = ?6, currencies = ?7,"
-                                    " cap_day = ?8, cap_month = ?9, rate_per_minute = ?10, event_days = ?11, clock_offset_ms = ?12"
+                                    " cap_day = ?8, cap_month = ?9, rate_per_minute = ?10, event_days = ?11, clock_offset_ms = ?12,"
+                                    " thresholds = ?13"
                                     " WHERE id = ?1"),
     [ST_SECRET_LIST] = READS("secret_list", "SELECT salt, sha256, expires FROM partner_secret"
                                             " WHERE partner_id = ?1 AND (expires IS NULL OR expires > ?2) ORDER BY number DESC LIMIT ?3"),
@@ -301,6 +309,28 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_SUBSCRIPTION_KEYS_SIM_COUNT] = READS("subscription_keys_sim_count", SUBSCRIPTION_COUNT(SUBSCRIPTION_OF_SIM)),
     [ST_SUBSCRIPTION_KEYS_EMAIL] = READS("subscription_keys_email", SUBSCRIPTION_KEY SUBSCRIPTION_OF_EMAIL SUBSCRIPTION_PAGE),
     [ST_SUBSCRIPTION_KEYS_EMAIL_COUNT] = READS("subscription_keys_email_count", SUBSCRIPTION_COUNT(SUBSCRIPTION_OF_EMAIL)),
+
+    // What ?2 to ?3 may have been used of: whoever was there by then, is not used up and had not ended; and the date that a first-usage one
+    // was asked for.
+    [ST_SUBSCRIPTION_USABLE] =
+        READS("subscription_usable", "SELECT " SUBSCRIPTION_COLUMNS ", CASE WHEN s.first_usage = 1 THEN (SELECT o.activation FROM orders o"
+                                     " WHERE o.partner_id = s.partner_id AND o.id = s.id) END" SUBSCRIPTION_FROM
+                                     "WHERE s.iccid = ?1 AND s.spent_bytes < s.initial_bytes AND s.created < ?3 + 1000"
+                                     " AND (s.expiry IS NULL OR s.expiry > ?2) ORDER BY s.expiry IS NULL, s.expiry, s.id"),
+    [ST_SUBSCRIPTION_CLOCKS] =
+        READS("subscription_clocks",
+              "SELECT id, clock_offset_ms, next_at FROM (SELECT p.id, p.clock_offset_ms, (SELECT min(s.next_at)"
+              " FROM subscription s WHERE s.clock = p.id AND s.next_at IS NOT NULL) AS next_at FROM partner p"
+              " INDEXED BY partner_sandbox WHERE p.mode = 1) AS c WHERE next_at IS NOT NULL ORDER BY next_at - clock_offset_ms LIMIT ?1"),
+
+    // ---- usage ----
+    [ST_USAGE_FIND] = READS("usage_find", "SELECT " USAGE_COLUMNS " FROM usage_record WHERE source = ?1 AND record_id = ?2"),
+    [ST_USAGE_PLACES] = READS("usage_places", "SELECT subscription_id, bytes FROM usage_booking WHERE usage_id = ?1 ORDER BY step"),
+    [ST_USAGE_INSERT] = WRITE("usage_insert", "INSERT INTO usage_record (" USAGE_COLUMNS
+                                              ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"),
+    [ST_USAGE_BOOK] = WRITE("usage_book", "INSERT INTO usage_booking (usage_id, step, subscription_id, bytes) VALUES (?1, ?2, ?3, ?4)"),
+    [ST_USAGE_UNRATED] = READS("usage_unrated", "SELECT " USAGE_COLUMNS " FROM " USAGE_UNRATED " ORDER BY id DESC LIMIT ?3 OFFSET ?4"),
+    [ST_USAGE_UNRATED_COUNT] = READS("usage_unrated_count", "SELECT count(*) FROM (SELECT 1 FROM " USAGE_UNRATED " LIMIT ?3)"),
 
     // ---- event ----
     [ST_SEQUENCE_GET] = READS("sequence_get", "SELECT coalesce((SELECT last FROM partner_sequence WHERE partner_id = ?1), 0)"),

@@ -18,6 +18,11 @@ static void read_partner(struct row *r, void *out) {
     p->event_days = row_int(r);
     p->clock_offset_ms = row_int(r);
     p->created = row_wall(r);
+    struct str thresholds = row_bytes(r);
+    for (size_t i = 0; i < thresholds.n; i++) {
+        if (!thresholds_add(&p->thresholds, (uint8_t)thresholds.p[i]))
+            r->bad = true;
+    }
 }
 
 enum err_kind store_partner_get(struct tx *tx, int64_t id, struct arena *a, struct partner *out, struct err *err) {
@@ -77,6 +82,7 @@ enum err_kind store_partner_insert(struct tx *tx, struct partner *p, struct err 
         db_int(p->event_days),
         db_int(p->clock_offset_ms),
         db_int(p->created.ms),
+        db_blob(p->thresholds.percent, (size_t)p->thresholds.n),
     };
     kind = client_taken(tx_exec(tx, ST_PARTNER_INSERT, TX_PARAMS(params), err), p, err);
     if (kind)
@@ -100,6 +106,7 @@ enum err_kind store_partner_update(struct tx *tx, const struct partner *p, struc
         db_int(p->rate_per_minute),
         db_int(p->event_days),
         db_int(p->clock_offset_ms),
+        db_blob(p->thresholds.percent, (size_t)p->thresholds.n),
     };
     int64_t changed = 0;
     enum err_kind kind = client_taken(tx_exec_changed(tx, ST_PARTNER_UPDATE, TX_PARAMS(params), &changed, err), p, err);

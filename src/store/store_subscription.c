@@ -102,6 +102,39 @@ enum err_kind store_subscription_next_due(struct tx *tx, int64_t timer_clock, st
     return tx_get(tx, ST_SUBSCRIPTION_NEXT_DUE, TX_PARAMS(params), read_wall, NULL, out, sizeof *out, "timer", err);
 }
 
+static void read_clock(struct row *r, void *out) {
+    struct timer_clock *c = out;
+    c->partner_id = row_int(r);
+    c->offset_ms = row_int(r);
+    c->next_at = row_wall(r);
+}
+
+enum err_kind store_subscription_clocks(struct tx *tx, int64_t limit, struct arena *a, struct timer_clock **out, size_t *n,
+                                        struct err *err) {
+    struct db_value params[] = {db_int(limit)};
+    void *rows = NULL;
+    enum err_kind kind = tx_list(tx, ST_SUBSCRIPTION_CLOCKS, TX_PARAMS(params), read_clock, a, sizeof **out, 0, &rows, n, err);
+    if (!kind)
+        *out = rows;
+    return kind;
+}
+
+static void read_usable(struct row *r, void *out) {
+    struct usable_subscription *u = out;
+    read_subscription(r, &u->s);
+    u->date = row_wall(r);
+}
+
+enum err_kind store_subscription_usable(struct tx *tx, iccid_t iccid, struct wall start, struct wall end, struct arena *a,
+                                        struct usable_subscription **out, size_t *n, struct err *err) {
+    struct db_value params[] = {db_int(iccid), db_int(start.ms), db_int(end.ms)};
+    void *rows = NULL;
+    enum err_kind kind = tx_list(tx, ST_SUBSCRIPTION_USABLE, TX_PARAMS(params), read_usable, a, sizeof **out, 0, &rows, n, err);
+    if (!kind)
+        *out = rows;
+    return kind;
+}
+
 static void choose_keys(const struct subscription_filter *f, struct list *list) {
     if (f->iccid != ICCID_NONE)
         list->keys = ST_SUBSCRIPTION_KEYS_SIM, list->count = ST_SUBSCRIPTION_KEYS_SIM_COUNT;

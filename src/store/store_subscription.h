@@ -22,6 +22,22 @@ NODISCARD enum err_kind store_subscription_due(struct tx *tx, int64_t timer_cloc
                                                struct subscription **out, size_t *n, struct err *err);
 NODISCARD enum err_kind store_subscription_next_due(struct tx *tx, int64_t timer_clock, struct wall *out, struct err *err);
 
+// Sandbox partners' own clocks on which something waits, the one that comes first in real time at the front; at most `limit`.
+struct timer_clock {
+    int64_t partner_id, offset_ms;
+    struct wall next_at; // on that clock
+};
+NODISCARD enum err_kind store_subscription_clocks(struct tx *tx, int64_t limit, struct arena *a, struct timer_clock **out, size_t *n,
+                                                  struct err *err);
+
+// Those of a SIM that usage from `start` to `end` may belong to: made by then (to the second), not ended before, not used up. By expiry.
+struct usable_subscription {
+    struct subscription s;
+    struct wall date; // a first-usage one's activation date of the order; WALL_NONE
+};
+NODISCARD enum err_kind store_subscription_usable(struct tx *tx, iccid_t iccid, struct wall start, struct wall end, struct arena *a,
+                                                  struct usable_subscription **out, size_t *n, struct err *err);
+
 struct subscription_filter {
     int64_t partner_id; // 0: all (operator)
     iccid_t iccid;      // ICCID_NONE: all
