@@ -306,7 +306,7 @@ static struct str origin_of(struct str base_url) {
 
 enum err_kind api_open(const struct api_options *o, struct api **out, struct err *err) {
     struct str base_url = str_of(o->base_url);
-    if (!(str_starts(base_url, "http://") || str_starts(base_url, "https://")) || str_ends(base_url, "/"))
+    if (!str_present(base_url) || !(str_starts(base_url, "http://") || str_starts(base_url, "https://")) || str_ends(base_url, "/"))
         return err_set(err, ERR_INVALID, "base_url: must be an http or https address without a slash at the end");
 
     struct api *api = xcalloc(1, sizeof(*api));

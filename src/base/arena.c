@@ -8,7 +8,7 @@
 #include <string.h>
 
 #define FIRST_CHUNK 4096
-#define GREATEST_STEP (256 * 1024) // chunks double up to here
+#define GREATEST_STEP ((size_t)256 * 1024) // chunks double up to here
 
 struct arena_chunk {
     struct arena_chunk *older;

@@ -2,8 +2,8 @@
 /*
  * ban.h - functions that nobody here may call (STYLE.md); the build puts it in front of every source.
  *
- * Declared, before any system header is, as unavailable: a call does not compile and says what to use. No header is included for this, so that
- * a missing #include still shows. What is banned outside one home (clock_gettime, getrandom) is looked for by tools/layers.
+ * Declared, before any system header is, as unavailable: a call does not compile and says what to use. No header is included for this, so
+ * that a missing #include still shows. What is banned outside one home (clock_gettime, getrandom) is looked for by tools/layers.
  */
 #ifndef BASE_BAN_H
 #define BASE_BAN_H
@@ -11,25 +11,26 @@
 #define BANNED(instead) __attribute__((unavailable(instead)))
 
 // No bounds.
-char *strcpy(char *restrict to, const char *restrict from) BANNED("use str_to_buf or memcpy");
-char *strcat(char *restrict to, const char *restrict from) BANNED("use a struct buf");
-int sprintf(char *restrict to, const char *restrict format, ...) BANNED("use snprintf");
-char *gets(char *to) BANNED("use fgets");
+char *strcpy(char *restrict, const char *restrict) BANNED("use str_to_buf or memcpy");
+char *strcat(char *restrict, const char *restrict) BANNED("use a struct buf");
+int sprintf(char *restrict, const char *restrict, ...) BANNED("use snprintf");
+char *gets(char *) BANNED("use fgets");
 
 // Hidden state.
-char *strtok(char *restrict text, const char *restrict separators) BANNED("use str_cut");
-struct tm *localtime(const long *t) BANNED("use base/date.h");
-struct tm *gmtime(const long *t) BANNED("use base/date.h");
+char *strtok(char *restrict, const char *restrict) BANNED("use str_cut");
+struct tm *localtime(const long *) BANNED("use base/date.h");
+struct tm *gmtime(const long *) BANNED("use base/date.h");
 int rand(void) BANNED("use base/rng.h");
-void srand(unsigned seed) BANNED("use base/rng.h");
+void srand(unsigned) BANNED("use base/rng.h");
 
 // Time is injected, and nobody waits by the clock.
-long time(long *t) BANNED("use base/clock.h");
-unsigned sleep(unsigned seconds) BANNED("wait for the condition");
-int usleep(unsigned microseconds) BANNED("wait for the condition");
+long time(long *) BANNED("use base/clock.h");
+unsigned sleep(unsigned) BANNED("wait for the condition");
+int usleep(unsigned) BANNED("wait for the condition");
 
 // A shell between us and what we want.
-int system(const char *command) BANNED("use posix_spawn");
-struct _IO_FILE *popen(const char *command, const char *how) BANNED("use posix_spawn"); // glibc's FILE
+int system(const char *) BANNED("use posix_spawn");
+// glibc's name for FILE. NOLINTNEXTLINE(bugprone-reserved-identifier)
+struct _IO_FILE *popen(const char *, const char *) BANNED("use posix_spawn");
 
 #endif

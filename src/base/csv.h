@@ -57,6 +57,6 @@ NODISCARD enum err_kind csv_header(struct csv *c, const char *const *known, size
 struct str csv_field(const struct csv *c, int index);
 
 // Appends a field, quoted where it must be. `first`: no comma before it.
-void csv_put(struct buf *out, struct str field, bool first);
+void csv_put(struct buf *out, struct str s, bool first);
 
 #endif

@@ -8,7 +8,7 @@
 // A record that was read, written out again and read once more is the same record.
 static void write_and_read(const struct csv *c) {
     struct buf b;
-    buf_init(&b, 3 * CSV_RECORD_MAX);
+    buf_init(&b, (size_t)3 * CSV_RECORD_MAX);
     for (size_t i = 0; i < c->n; i++) {
         csv_put(&b, c->field[i], i == 0);
     }

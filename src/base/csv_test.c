@@ -191,7 +191,7 @@ static void csv_what_is_put_comes_back(void **state) {
             for (int f = 0; f < 6; f++) {
                 size_t n = f == 0 ? 1 + rng_below(&rng, 10) : rng_below(&rng, 11);
                 for (size_t i = 0; i < n; i++)
-                    fields[r][f][i] = i == 0 && f == 0 ? 'x' : alphabet[rng_below(&rng, sizeof(alphabet) - 1)];
+                    fields[r][f][i] = (char)(i == 0 && f == 0 ? 'x' : alphabet[rng_below(&rng, sizeof(alphabet) - 1)]);
                 fields[r][f][n] = 0;
                 csv_put(&out, str_of(fields[r][f]), f == 0);
             }

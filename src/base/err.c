@@ -68,7 +68,7 @@ static size_t PRINTF_LIKE(3, 0) build(char *out, size_t size, const char *fmt, v
     return (size_t)n < size ? (size_t)n : size - 1;
 }
 
-enum err_kind err_set(struct err *err, enum err_kind kind, const char *fmt, ...) {
+void err_set_message(struct err *err, enum err_kind kind, const char *fmt, ...) {
     char text[ERR_TEXT_MAX];
     va_list ap;
     va_start(ap, fmt);
@@ -77,7 +77,6 @@ enum err_kind err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
     err_clear(err);
     err->kind = kind;
     append_message(err, text, n);
-    return kind;
 }
 
 enum err_kind err_add(struct err *err, enum err_kind kind, const char *fmt, ...) {

@@ -53,8 +53,15 @@ struct err {
 // An err starts as {0}; err_clear makes it so again (without wiping the text).
 void err_clear(struct err *err);
 
-// Replaces whatever was there. Returns `kind`, so a function may end with `return err_set(...)`.
-enum err_kind err_set(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
+// Replaces whatever was there. Returns `kind`, so a function may end with `return err_set(...)`; in a macro, so that compilers and
+// analysers see that a failure is what is returned.
+void err_set_message(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
+#define err_set(err, kind, ...)                                                                                                            \
+    ({                                                                                                                                     \
+        enum err_kind err_set_kind = (kind);                                                                                               \
+        err_set_message((err), err_set_kind, __VA_ARGS__);                                                                                 \
+        err_set_kind;                                                                                                                      \
+    })
 
 // Adds one message. MALFORMED outranks INVALID outranks DENIED outranks CONFLICT outranks the rest: a body with a date that does not parse
 // and a missing field is malformed, and what is wrong with the body comes before what the world has against it. Among the rest the first

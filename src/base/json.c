@@ -398,7 +398,7 @@ static size_t real_text(double v, char out[REAL_TEXT]) {
             if ((long)i == point) {
                 out[at++] = '.';
             }
-            out[at++] = i < n ? digits[i] : '0';
+            out[at++] = (char)(i < n ? digits[i] : '0');
         }
     }
     out[at] = '\0';
@@ -422,7 +422,7 @@ struct str json_take_decimal(json_t *o, const char *path, const char *key, enum 
     if (v == NULL) {
         return STR_NONE;
     }
-    struct str s = STR_NONE;
+    struct str s;
     if (json_is_integer(v)) {
         s = arena_printf(a, "%lld", (long long)json_integer_value(v));
     } else if (json_is_real(v)) {

@@ -12,7 +12,7 @@
 enum log_level log_threshold = LOG_INFO;
 
 // Two halves: lines are added to one while the thread writes the other.
-#define HALF (128 * 1024)
+#define HALF ((size_t)128 * 1024)
 
 static struct {
     pthread_mutex_t lock;

@@ -160,7 +160,7 @@ static void a_slow_reader_holds_up_nobody_and_what_is_lost_is_said(void **state 
             seen++;
         } else {
             assert_true(str_starts(str_of(line), "level=warn event=log.dropped lines="));
-            lost += atoi(strrchr(line, '=') + 1);
+            lost += (int)strtol(strrchr(line, '=') + 1, NULL, 10);
         }
     }
     assert_int_equal(seen + lost, lines);
@@ -182,7 +182,7 @@ static void *read_lines(void *arg) {
         const char *line = read_line(text);
         const char *n = strstr(line, " n=");
         const char *index = strstr(line, " i=");
-        if (n == NULL || index == NULL || atoi(index + 3) != next[atoi(n + 3)]++) {
+        if (n == NULL || index == NULL || strtol(index + 3, NULL, 10) != next[strtol(n + 3, NULL, 10)]++) {
             return NULL;
         }
     }

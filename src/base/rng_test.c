@@ -78,7 +78,7 @@ static void fill_writes_what_it_was_given_and_no_more(void **state UNUSED) {
     }
 }
 
-#define DRAWS 5000
+#define DRAWS ((size_t)5000)
 static int by_value(const void *a, const void *b) {
     uint64_t x = *(const uint64_t *)a;
     uint64_t y = *(const uint64_t *)b;

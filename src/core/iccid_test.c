@@ -24,9 +24,9 @@ static void iccid_of_the_documentation_packs_and_comes_back(void **state) {
 static void iccid_of_20_digits_keeps_its_last_digit(void **state) {
     (void)state;
     // 20 digits need no check digit: all ten last digits are different SIMs.
-    for (char c = '0'; c <= '9'; c++) {
+    for (int c = '0'; c <= '9'; c++) {
         char in[] = "8944472600000510740x", out[ICCID_TEXT];
-        in[19] = c;
+        in[19] = (char)c;
         iccid_t v;
         assert_int_equal(iccid_parse(str_of(in), &v), ICCID_OK);
         iccid_format(v, out);
@@ -110,8 +110,8 @@ static void luhn_finds_every_wrong_digit(void **state) {
     char text[] = "8944472600000510740";
     for (size_t i = 0; i < 19; i++) {
         char right = text[i];
-        for (char c = '0'; c <= '9'; c++) {
-            text[i] = c;
+        for (int c = '0'; c <= '9'; c++) {
+            text[i] = (char)c;
             assert_int_equal(luhn_holds(str_of(text)), c == right);
         }
         text[i] = right;

@@ -199,7 +199,7 @@ static void world_dates(const struct order *o, const struct product *product, st
         err_add(err, ERR_INVALID, EXPIRATION_PATH ": must lie ahead");
     else if (o->expiration.ms <= start.ms)
         err_add(err, ERR_INVALID, EXPIRATION_PATH ": must be after the activation date");
-    else if (o->expiration.ms > end.ms)
+    else if (product && o->expiration.ms > end.ms)
         err_add(err, ERR_INVALID, EXPIRATION_PATH ": must not be later than the activation plus the plan's duration (%" PRId64 " %s)",
                 product->duration, duration_unit_words[product->duration_unit]);
 }

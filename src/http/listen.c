@@ -12,7 +12,7 @@
 
 // "[::1]:80" and "127.0.0.1:80" to host and port, both terminated.
 static bool address_split(struct str address, char host[HTTP_ADDRESS_TEXT], char port[8]) {
-    const char *colon = memrchr(address.p, ':', address.n);
+    const char *colon = str_present(address) ? memrchr(address.p, ':', address.n) : NULL;
     if (!colon)
         return false;
     struct str h = {address.p, (size_t)(colon - address.p)};
@@ -24,7 +24,7 @@ static bool address_split(struct str address, char host[HTTP_ADDRESS_TEXT], char
 }
 
 static bool bound_address(int fd, char bound[HTTP_ADDRESS_TEXT]) {
-    struct sockaddr_storage at;
+    struct sockaddr_storage at = {.ss_family = AF_UNSPEC};
     socklen_t n = sizeof at;
     char host[NI_MAXHOST], port[NI_MAXSERV];
     if (getsockname(fd, (struct sockaddr *)&at, &n) != 0 ||

@@ -235,8 +235,8 @@ static inline void fixture_fill(struct fixture *f) {
 // the wrapper that traces. Nothing is opened yet.
 static inline struct fixture *fixture_new(const struct db_driver *driver) {
     struct fixture *f = xcalloc(1, sizeof *f);
-    snprintf(f->folder, sizeof f->folder, "%s/topupd-store-XXXXXX",
-             getenv("TMPDIR") && strlen(getenv("TMPDIR")) < 32 ? getenv("TMPDIR") : "/tmp");
+    const char *place = getenv("TMPDIR");
+    snprintf(f->folder, sizeof f->folder, "%s/topupd-store-XXXXXX", place && strlen(place) < 32 ? place : "/tmp");
     assert_non_null(mkdtemp(f->folder));
     snprintf(f->location, sizeof f->location, "%s/data", f->folder);
     f->clock = clock_manual_init(&f->manual, (struct wall){NOW_MS});

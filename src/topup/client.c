@@ -215,6 +215,7 @@ enum err_kind client_token(struct client *c, struct err *err) {
         return err_set(err, ERR_UNAUTHORISED, "no partner's credentials: set CLIENT_ID and CLIENT_SECRET, or keep them with `topup login`");
     // The token endpoint is at the origin, whatever the API's base is.
     struct str base = str_of(c->config->value[CONFIG_BASE_URL]);
+    CHECK(str_present(base)); // config_settle
     size_t scheme = str_starts(base, "https://") ? 8 : 7;
     const char *slash = memchr(base.p + scheme, '/', base.n - scheme);
     struct buf url, form;

@@ -134,6 +134,7 @@ enum err_kind config_settle(struct config *c, struct err *err) {
     if (!*base)
         assign(base, *server);
     if (!*server) {
+        CHECK(*base);
         assign(server, *base);
         (*server)[origin_length(*base)] = 0;
     }

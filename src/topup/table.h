@@ -38,9 +38,9 @@ void table_flush(struct table *t, struct buf *out);
 void table_release(struct table *t);
 
 // How many columns of a terminal the text takes; bytes that are no character count one each.
-int text_width(struct str text);
+int text_width(struct str s);
 // The text without control characters.
-void text_clean(struct buf *out, struct str text);
+void text_clean(struct buf *out, struct str s);
 // Width of the terminal behind the stream; 0 when there is none.
 int terminal_width(FILE *f);
 bool terminal_colour(FILE *f); // a terminal, and neither NO_COLOR nor TERM=dumb

@@ -39,6 +39,7 @@ BAD = [
     ("src/base/a.c", SPDX + "/* a\n comment */ int t = time(NULL);\n", "src/base/a.c:3: time is banned"),
     ("src/base/a.c", SPDX + "char *p = strcpy (a, b);\n", "src/base/a.c:2: strcpy is banned"),
     ("src/base/a.c", SPDX + "int t = clock_gettime(0, 0);\n", "src/base/a.c:2: clock_gettime is called outside src/base/clock.c"),
+    ("src/base/a.c", SPDX + "int t = atoi(s);\n", "src/base/a.c:2: atoi is banned outside tests"),
     ("src/base/a.c", SPDX + "typedef struct { int x; } y;\n", "src/base/a.c:2: a typedef for a struct"),
     ("src/base/a.c", SPDX + "// TODO: more\n", "src/base/a.c:2: a leftover (TODO)"),
     ("src/base/a.c", SPDX + "/* x\n * FIXME */\n", "src/base/a.c:3: a leftover (FIXME)"),
