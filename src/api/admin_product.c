@@ -3,10 +3,10 @@
  * admin_product.c - the partners' catalogues. What a product may be is said once (product_set), for bodies and for lines of a file.
  */
 #include "api/admin.h"
-#include "api/render.h"
 #include "api/resource.h"
 #include "base/csv.h"
 #include "core/codes.h"
+#include "render/render.h"
 #include "store/store_product.h"
 
 #include <stdlib.h>

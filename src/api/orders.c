@@ -3,8 +3,8 @@
 
 #include "api/order_parse.h"
 #include "api/order_place.h"
-#include "api/render.h"
 #include "api/resource.h"
+#include "render/render.h"
 #include "store/store_order.h"
 
 // ---- POST /v2/orders ----

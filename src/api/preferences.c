@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/preferences.h"
 
-#include "api/render.h"
 #include "api/resource.h"
+#include "render/render.h"
 #include "store/store_sim.h"
 
 struct preferences {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/products.h"
 
-#include "api/render.h"
 #include "api/resource.h"
 #include "core/codes.h"
+#include "render/render.h"
 #include "store/store_product.h"
 
 #define FOOTPRINT_MAX 64

@@ -8,6 +8,13 @@
 #include "api/call.h"
 #include "core/iccid.h"
 #include "core/sim.h"
+#include "render/render.h"
+
+// What rendering needs of the server.
+static inline struct links links_of(const struct api *a) {
+    const struct api_options *o = api_settings(a);
+    return (struct links){o->base_url, o->qr_host_path};
+}
 
 enum err_kind call_no_memory(struct err *err); // the arena is exhausted
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/sims.h"
 
-#include "api/render.h"
 #include "api/resource.h"
 #include "life/life.h"
+#include "render/render.h"
 #include "store/store_sim.h"
 
 #define COUNT_AHEAD 10000 // page_count is exact up to so many SIMs beyond the page

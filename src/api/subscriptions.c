@@ -2,9 +2,9 @@
 #include "api/subscriptions.h"
 
 #include "api/order_parse.h"
-#include "api/render.h"
 #include "api/resource.h"
 #include "life/life.h"
+#include "render/render.h"
 #include "store/store_subscription.h"
 
 // ---- GET /v2/subscriptions ----

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "api/render.h"
+#include "render/render.h"
 
 #include "base/date.h"
 #include "base/testing.h"

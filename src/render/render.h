@@ -6,10 +6,9 @@
  * addresses, so that what is not an answer (an event, a webhook) can show the same. A link that is longer than a link may be fails the
  * buffer.
  */
-#ifndef API_RENDER_H
-#define API_RENDER_H
+#ifndef RENDER_RENDER_H
+#define RENDER_RENDER_H
 
-#include "api/api.h"
 #include "base/json.h"
 #include "core/order.h"
 #include "core/product.h"
@@ -18,13 +17,9 @@
 #include "store/store_sim.h"
 
 struct links {
-    const char *base_url; // as in api_options
-    const char *qr_url;
+    const char *base_url; // public, without a slash at the end and without /v2
+    const char *qr_url;   // public address of QR images
 };
-static inline struct links links_of(const struct api *a) {
-    const struct api_options *o = api_settings(a);
-    return (struct links){o->base_url, o->qr_host_path};
-}
 
 void render_order(struct jw *w, const char *key, struct links l, const struct order *o);
 void render_order_created(struct jw *w, const char *key, struct links l, const struct order *o); // the 202: both spellings of the link
