@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "topupd/config.h"
 
+#include <errno.h>
 #include <ini.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
@@ -110,9 +113,12 @@ enum err_kind config_read(struct config *c, const char *path, struct err *err) {
     if (!path)
         return ERR_NONE;
     struct reading r = {.config = c, .path = path, .err = err};
+    struct stat st;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) // to inih an empty file
+        return err_add(err, ERR_INVALID, "%s: is a folder", path);
     int rc = ini_parse(path, on_line, &r);
     if (rc < 0)
-        return err_set(err, ERR_NOT_FOUND, "%s: cannot be read", path);
+        return err_add(err, ERR_INVALID, "%s: cannot be read", path);
     if (rc > 0)
         err_add(err, ERR_INVALID, "%s:%d: is not a line of the form name = value", path, rc);
     return err->kind;
@@ -122,17 +128,29 @@ enum err_kind config_set(struct config *c, const char *assignment, struct err *e
     struct str name, value = str_cut(str_of(assignment), '=', &name);
     const struct setting *s = setting_find(str_trim(name));
     if (!s)
-        return err_set(err, ERR_INVALID, STR_FMT ": there is no such setting", STR_ARG(name));
+        return err_add(err, ERR_INVALID, STR_FMT ": there is no such setting", STR_ARG(name));
     if (!str_present(value))
-        return err_set(err, ERR_INVALID, "%s: must be given as %s=VALUE", s->name, s->name);
+        return err_add(err, ERR_INVALID, "%s: must be given as %s=VALUE", s->name, s->name);
     return setting_assign(c, s, value.p, "", err); // value reaches to the end of `assignment`: terminated
+}
+
+static bool is_address(const char *text) {
+    const char *colon = strrchr(text, ':');
+    int64_t port;
+    return colon && colon > text && str_to_i64(str_of(colon + 1), &port) && port >= 0 && port <= 65535;
+}
+
+// A file that the server will want to read.
+static void check_file(const char *name, const char *path, struct err *err) {
+    if (path[0] && access(path, R_OK) != 0)
+        err_add(err, ERR_INVALID, "%s: %s: %s", name, path, strerror(errno));
 }
 
 enum err_kind config_check(const struct config *c, struct err *err) {
     enum log_level level;
     if (!log_level_parse(str_of(c->log_level), &level))
         err_add(err, ERR_INVALID, "log_level: must be debug, info, warn or error, not \"%.40s\"", c->log_level);
-    if (!c->listen[0] || !strrchr(c->listen, ':'))
+    if (!is_address(c->listen))
         err_add(err, ERR_INVALID, "listen: must be ADDRESS:PORT, such as 127.0.0.1:8080");
     if (!c->store[0])
         err_add(err, ERR_INVALID, "store: must name a folder");
@@ -145,6 +163,12 @@ enum err_kind config_check(const struct config *c, struct err *err) {
         err_add(err, ERR_INVALID, "base_url: must end before /v2, without a slash");
     if (!c->tls_certificate[0] != !c->tls_key[0])
         err_add(err, ERR_INVALID, "tls_certificate and tls_key: must be given together");
+    check_file("tls_certificate", c->tls_certificate, err);
+    check_file("tls_key", c->tls_key, err);
+    check_file("outside_keys_file", c->outside_keys_file, err);
+    check_file("network_script", c->network_script, err);
+    if (!c->outside_issuer[0] && c->outside_keys_file[0])
+        err_add(err, ERR_INVALID, "outside_issuer: must be set when outside_keys_file is");
     if (c->outside_issuer[0] && (!c->outside_keys_file[0] || !c->outside_audience[0] || !c->outside_client_claim[0]))
         err_add(err, ERR_INVALID, "outside_issuer: needs outside_keys_file, outside_audience and outside_client_claim, too");
     if (strcmp(c->network, "builtin") != 0 && strcmp(c->network, "fake") != 0)

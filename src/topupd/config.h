@@ -27,7 +27,7 @@ void config_release(struct config *c);
 enum err_kind config_read(struct config *c, const char *path, struct err *err);
 // One "name=value", as on the command line: overrides the file.
 enum err_kind config_set(struct config *c, const char *assignment, struct err *err);
-// Settings that only make sense together; call once all are set.
+// Settings that only make sense together, and files that must be there; call once all are set. Adds to `err` what is wrong, too.
 NODISCARD enum err_kind config_check(const struct config *c, struct err *err);
 // The sample file: every setting with its sentence and default.
 void config_sample(struct buf *out);

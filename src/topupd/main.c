@@ -99,7 +99,7 @@ static enum err_kind settings(const struct arguments *a, struct config *c, struc
         free(c->listen);
         c->listen = xstrdup(a->listen);
     }
-    return err->kind ? err->kind : config_check(c, err);
+    return config_check(c, err);
 }
 
 // ---- commands ----
