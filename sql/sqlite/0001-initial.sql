@@ -257,6 +257,23 @@ CREATE TABLE event (
     PRIMARY KEY (partner_id, sequence)
 ) STRICT, WITHOUT ROWID;
 
+-- The answers of calls that came with an Idempotency-Key. Rows are appended and go from the other end when they are old; the index has the
+-- key as it came, because keys that grow with time (UUIDv7, ULID, counters) then append, too.
+-- state 0: in work (by `owner`, last heard of at `since`; body is a note of how far it has come), 1: answered (at `since`).
+CREATE TABLE idempotency (
+    id         INTEGER PRIMARY KEY,
+    partner_id INTEGER NOT NULL,
+    key        TEXT    NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
+    digest     BLOB    NOT NULL CHECK (length(digest) = 32),
+    state      INTEGER NOT NULL CHECK (state IN (0, 1)),
+    owner      INTEGER NOT NULL,
+    since      INTEGER NOT NULL,
+    status     INTEGER NOT NULL CHECK (status = 0 OR (state = 1 AND status BETWEEN 200 AND 499)),
+    headers    TEXT    NOT NULL,
+    body       BLOB    NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX idempotency_key ON idempotency (partner_id, key);
+
 -- SIMs on their way in: staged line by line, judged, then applied at once or dropped. Nothing is unique here: that is what is judged.
 -- verdict: 0 not judged yet, 1 fresh, 2 the same as what is there, beyond: why it is refused (store_import.c); other: the line or SIM it
 -- collides with.

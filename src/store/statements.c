@@ -342,4 +342,17 @@ const struct statement_text statements[STATEMENTS] = {
                                           " WHERE partner_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"),
     [ST_EVENT_RANGE] = READS("event_range", "SELECT (SELECT min(sequence) FROM event WHERE partner_id = ?1),"
                                             " (SELECT max(sequence) FROM event WHERE partner_id = ?1)"),
+
+    // ---- idempotency ----
+    [ST_IDEM_GET] = READS("idem_get", "SELECT digest, state, owner, since, status, headers, body FROM idempotency"
+                                      " WHERE partner_id = ?1 AND key = ?2"),
+    [ST_IDEM_INSERT] = WRITE("idem_insert", "INSERT INTO idempotency (partner_id, key, digest, state, owner, since, status, headers, body)"
+                                            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"),
+    [ST_IDEM_UPDATE] = WRITE_NOW("idem_update", "UPDATE idempotency SET state = ?5, owner = ?6, since = ?7, status = ?8, headers = ?9,"
+                                                " body = ?10 WHERE partner_id = ?1 AND key = ?2 AND state = 0 AND owner = ?3"
+                                                " AND since = ?4"),
+    [ST_IDEM_DELETE] = WRITE_NOW("idem_delete", "DELETE FROM idempotency WHERE partner_id = ?1 AND key = ?2 AND state = 0"
+                                                " AND owner = ?3 AND since = ?4"),
+    [ST_IDEM_PRUNE] = WRITE_NOW("idem_prune", "DELETE FROM idempotency WHERE since < ?1"
+                                              " AND id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?2)"),
 };

@@ -144,6 +144,12 @@ enum statement {
     ST_EVENT_INSERT,
     ST_EVENT_LIST,
     ST_EVENT_RANGE,
+    // idempotency
+    ST_IDEM_GET,
+    ST_IDEM_INSERT,
+    ST_IDEM_UPDATE,
+    ST_IDEM_DELETE,
+    ST_IDEM_PRUNE,
     STATEMENTS
 };
 

@@ -1309,6 +1309,134 @@ static void text_is_kept_as_it_came(void **state) {
     RUN(f, odd_bytes_job);
 }
 
+// ---- idempotency ----
+
+static struct idem_row idem_claim(const struct fixture *f, const char *key) {
+    struct idem_row row = {.partner_id = f->live.id, .key = str_of(key), .state = IDEM_IN_WORK, .owner = 7, .since = {NOW_MS}};
+    memset(row.digest, 0xd1, sizeof row.digest);
+    return row;
+}
+
+static struct idem_row idem_answer(const struct fixture *f, const char *key) {
+    struct idem_row row = idem_claim(f, key);
+    row.state = IDEM_ANSWERED;
+    row.status = 202;
+    row.headers = STR("Location: https://example.com/\n");
+    row.body = (struct str){"{\"a\":\"\0\"}", 9};
+    return row;
+}
+
+JOB(idem_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct idem_row got, want = idem_answer(f, "k1");
+    FAILS(ERR_NOT_FOUND, store_idem_get(tx, f->live.id, STR("k1"), a, &got, err));
+    OK(store_idem_insert(tx, &want, err));
+    FAILS(ERR_RETRY, store_idem_insert(tx, &want, err));
+    OK(store_idem_get(tx, f->live.id, STR("k1"), a, &got, err));
+    assert_int_equal(got.partner_id, f->live.id);
+    IS_STR(got.key, "k1");
+    assert_memory_equal(got.digest, want.digest, sizeof got.digest);
+    assert_int_equal(got.state, IDEM_ANSWERED);
+    assert_int_equal(got.since.ms, NOW_MS);
+    assert_int_equal(got.status, 202);
+    assert_true(str_eq(got.headers, want.headers) && str_eq(got.body, want.body));
+
+    // keys are a partner's own, and differ by each byte
+    FAILS(ERR_NOT_FOUND, store_idem_get(tx, f->sandbox.id, STR("k1"), a, &got, err));
+    FAILS(ERR_NOT_FOUND, store_idem_get(tx, f->live.id, STR("K1"), a, &got, err));
+    FAILS(ERR_NOT_FOUND, store_idem_get(tx, f->live.id, STR("k1 "), a, &got, err));
+    struct idem_row other = idem_answer(f, "k1"), empty = idem_answer(f, "empty");
+    other.partner_id = f->sandbox.id;
+    OK(store_idem_insert(tx, &other, err));
+    empty.status = 204;
+    empty.headers = empty.body = STR_NONE;
+    OK(store_idem_insert(tx, &empty, err));
+    OK(store_idem_get(tx, f->live.id, STR("empty"), a, &got, err));
+    assert_true(got.status == 204 && got.headers.n == 0 && got.body.n == 0);
+
+    // an answer is final
+    FAILS(ERR_NOT_FOUND, store_idem_update(tx, &want, want.owner, want.since, err));
+    FAILS(ERR_NOT_FOUND, store_idem_delete(tx, f->live.id, STR("k1"), want.owner, want.since, err));
+    return ERR_NONE;
+}
+
+JOB(idem_claim_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct idem_row got, row = idem_claim(f, "long");
+    OK(store_idem_insert(tx, &row, err));
+    OK(store_idem_get(tx, f->live.id, STR("long"), a, &got, err));
+    assert_int_equal(got.state, IDEM_IN_WORK);
+    assert_int_equal(got.owner, 7);
+    assert_true(got.status == 0 && got.body.n == 0);
+
+    row.since.ms += 1000; // a sign of life
+    row.body = STR("half");
+    OK(store_idem_update(tx, &row, 7, (struct wall){NOW_MS}, err));
+    FAILS(ERR_NOT_FOUND, store_idem_update(tx, &row, 7, (struct wall){NOW_MS}, err)); // the claim as it was is gone
+    OK(store_idem_get(tx, f->live.id, STR("long"), a, &got, err));
+    IS_STR(got.body, "half");
+    row.owner = 8; // taken over
+    OK(store_idem_update(tx, &row, 7, row.since, err));
+    FAILS(ERR_NOT_FOUND, store_idem_update(tx, &row, 7, row.since, err));
+    FAILS(ERR_NOT_FOUND, store_idem_delete(tx, f->live.id, STR("long"), 7, row.since, err));
+    FAILS(ERR_NOT_FOUND, store_idem_delete(tx, f->sandbox.id, STR("long"), 8, row.since, err));
+
+    struct idem_row answer = idem_answer(f, "long");
+    OK(store_idem_update(tx, &answer, 8, row.since, err));
+    OK(store_idem_get(tx, f->live.id, STR("long"), a, &got, err));
+    assert_int_equal(got.state, IDEM_ANSWERED);
+    assert_true(str_eq(got.body, answer.body));
+
+    struct idem_row dropped = idem_claim(f, "dropped");
+    OK(store_idem_insert(tx, &dropped, err));
+    OK(store_idem_delete(tx, f->live.id, STR("dropped"), 7, dropped.since, err));
+    FAILS(ERR_NOT_FOUND, store_idem_get(tx, f->live.id, STR("dropped"), a, &got, err));
+    return ERR_NONE;
+}
+
+JOB(idem_prune_job) {
+    struct fixture *f = ctx;
+    struct idem_row got;
+    char key[16];
+    for (int i = 0; i < 10; i++) {
+        snprintf(key, sizeof key, "%d", i);
+        struct idem_row row = idem_answer(f, key);
+        row.since.ms += i;
+        OK(store_idem_insert(tx, &row, err));
+    }
+    int64_t removed = -1;
+    OK(store_idem_prune(tx, (struct wall){NOW_MS}, 4, &removed, err));
+    assert_int_equal(removed, 0);
+    OK(store_idem_prune(tx, (struct wall){NOW_MS + 6}, 4, &removed, err)); // those before it, the oldest first, no more than asked
+    assert_int_equal(removed, 4);
+    FAILS(ERR_NOT_FOUND, store_idem_get(tx, f->live.id, STR("3"), &f->arena, &got, err));
+    OK(store_idem_get(tx, f->live.id, STR("4"), &f->arena, &got, err));
+    OK(store_idem_prune(tx, (struct wall){NOW_MS + 6}, 4, &removed, err));
+    assert_int_equal(removed, 2);
+    OK(store_idem_get(tx, f->live.id, STR("6"), &f->arena, &got, err));
+    return ERR_NONE;
+}
+
+static void an_idempotency_key_is_answered_once(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, idem_job);
+}
+
+static void a_claimed_key_belongs_to_its_claim(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, idem_claim_job);
+}
+
+static void old_idempotency_keys_go_in_slices(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, idem_prune_job);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
@@ -1327,6 +1455,9 @@ int main(void) {
         TEST(a_subscription_hangs_on_its_order_sim_and_product),
         TEST(subscriptions_are_listed_newest_first_by_every_filter),
         TEST(events_are_numbered_by_partner),
+        TEST(an_idempotency_key_is_answered_once),
+        TEST(a_claimed_key_belongs_to_its_claim),
+        TEST(old_idempotency_keys_go_in_slices),
         TEST(an_import_is_judged_whole_and_applied_once),
         TEST(text_is_kept_as_it_came),
     };

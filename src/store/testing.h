@@ -15,6 +15,7 @@
 #include "store/db_trace.h"
 #include "store/store.h"
 #include "store/store_event.h"
+#include "store/store_idem.h"
 #include "store/store_order.h"
 #include "store/store_partner.h"
 #include "store/store_product.h"
