@@ -22,10 +22,10 @@ struct secret_hash {
 };
 
 void secret_make(const struct rng *rng, char out[SECRET_TEXT]);
-void secret_hash_of(const struct rng *rng, struct str secret, struct secret_hash *out);
-bool secret_matches(struct str secret, const struct secret_hash *hash); // constant time in the secret
-bool secret_equal(struct str a, struct str b);                          // constant time for equal lengths
-void secret_wipe(void *p, size_t n);                                    // not optimised away
+void secret_hash_of(const struct rng *rng, struct str secret, struct secret_hash *out); // at most SECRET_MAX bytes: the caller has looked
+bool secret_matches(struct str secret, const struct secret_hash *hash);                 // constant time in the secret
+bool secret_equal(struct str a, struct str b);                                          // constant time for equal lengths
+void secret_wipe(void *p, size_t n);                                                    // not optimised away
 void sha256_of(struct str data, uint8_t out[32]);
 
 #endif
