@@ -569,7 +569,8 @@ static void make_room_for_files(struct http_server *s) {
 static enum err_kind server_open(struct http_server *s, struct err *err) {
     const struct http_server_options *o = &s->o;
     unsigned flags = MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_ITC;
-    struct MHD_OptionItem tls[] = {{MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
+    struct MHD_OptionItem tls[] = {
+        {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
     struct MHD_OptionItem pool[] = {{MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
     if (!o->tls_cert != !o->tls_key)
         return err_set(err, ERR_INVALID, "TLS needs both a certificate and a key");
@@ -583,6 +584,9 @@ static enum err_kind server_open(struct http_server *s, struct err *err) {
         flags |= MHD_USE_TLS | MHD_USE_POLL_INTERNAL_THREAD;
         tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, s->certificate};
         tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, s->key};
+        // GnuTLS's NORMAL still speaks TLS 1.0 and 1.1, which RFC 8996 forbids.
+        static char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+        tls[2] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, priorities};
     }
     if (!o->tls_cert)
         flags |= MHD_USE_EPOLL_INTERNAL_THREAD;

@@ -29,6 +29,7 @@ struct app {
     struct engine *engine;
     struct http_server *http;
     int listen_fd; // until the server takes it over
+    char bound[HTTP_ADDRESS_TEXT];
     char *base_url, *origin, *issuer, *qr_base;
 };
 
@@ -41,12 +42,12 @@ static char *joined(const char *left, const char *right) {
     return out;
 }
 
-static void addresses_set(struct app *a, const char *bound) {
+static void addresses_set(struct app *a) {
     const struct config *c = a->config;
     if (c->base_url[0])
         a->base_url = xstrdup(c->base_url);
     else
-        a->base_url = joined(c->tls_certificate[0] ? "https://" : "http://", bound);
+        a->base_url = joined(c->tls_certificate[0] ? "https://" : "http://", a->bound);
     a->origin = xstrdup(a->base_url);
     char *path = strchr(strstr(a->origin, "://") + 3, '/');
     if (path)
@@ -176,10 +177,9 @@ enum err_kind app_open(const struct config *c, const struct app_options *o, stru
     struct app *a = xcalloc(1, sizeof *a);
     a->config = c;
     a->listen_fd = -1;
-    char bound[HTTP_ADDRESS_TEXT];
-    enum err_kind kind = http_listen(c->listen, &a->listen_fd, bound, err);
+    enum err_kind kind = http_listen(c->listen, &a->listen_fd, a->bound, err);
     if (!kind) {
-        addresses_set(a, bound);
+        addresses_set(a);
         kind = open_store(a, o->may_create, err);
     }
     if (!kind)
@@ -218,6 +218,10 @@ enum err_kind app_serve(struct app *a, struct err *err) {
 
 struct store *app_store(struct app *a) {
     return a->store;
+}
+
+const char *app_listen(const struct app *a) {
+    return a->bound;
 }
 
 const char *app_base_url(const struct app *a) {

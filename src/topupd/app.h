@@ -23,6 +23,7 @@ struct app_options {
 NODISCARD enum err_kind app_open(const struct config *c, const struct app_options *o, struct app **out, struct err *err);
 struct store *app_store(struct app *a);
 NODISCARD enum err_kind app_serve(struct app *a, struct err *err);
+const char *app_listen(const struct app *a); // the address and port that are really served
 const char *app_base_url(const struct app *a);
 const char *app_origin(const struct app *a); // scheme://host:port of the base URL
 void app_wait(struct app *a);

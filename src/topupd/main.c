@@ -159,7 +159,7 @@ static int command_operator(struct config *c, const struct arguments *a, struct 
 }
 
 static int run_until_signal(struct app *app) {
-    log_info("server.ready", LOG_TEXT("base_url", app_base_url(app)));
+    log_info("server.ready", LOG_TEXT("listen", app_listen(app)), LOG_TEXT("base_url", app_base_url(app)));
     app_wait(app);
     app_close(app);
     log_info("server.stopped", LOG_INT("pid", getpid()));

@@ -40,9 +40,11 @@ def wait_for(condition, seconds=30, what="the condition"):
 class Demo:
     """One running `topupd demo`. What it logs is held against the rules of a log (logfmt.py) when it ends."""
 
-    def __init__(self, data, options=()):
+    def __init__(self, data, options=(), verify=None):
         self.data = pathlib.Path(data)
         self.options = list(options)
+        self.verify = verify  # a certificate that its TLS is held against
+        self.expect_errors = False  # the test makes it log some
         self.process = None
         self.start()
 
@@ -81,7 +83,7 @@ class Demo:
     def kill(self):
         self.process.kill()
         self.process.wait()
-        logfmt.check(self.log_lines(), contract.secrets)
+        logfmt.check(self.log_lines(), contract.secrets, self.expect_errors)
 
     def stop(self, seconds=20):
         """Ends it gracefully and returns its exit code."""
@@ -93,14 +95,14 @@ class Demo:
                 self.process.kill()
                 self.process.wait()
                 raise
-        logfmt.check(self.log_lines(), contract.secrets)
+        logfmt.check(self.log_lines(), contract.secrets, self.expect_errors)
         return self.process.returncode
 
     def token(self, client_id=None, secret=None):
         answer = requests.post(
             self.env["TOPUP_SERVER"] + REALM_PATH + "/protocol/openid-connect/token",
             data={"grant_type": "client_credentials", "client_id": client_id or self.env["CLIENT_ID"],
-                  "client_secret": secret or self.env["CLIENT_SECRET"]}, timeout=30)
+                  "client_secret": secret or self.env["CLIENT_SECRET"]}, timeout=30, verify=self.verify)
         assert contract.check(answer).status_code == 200, answer.text
         return answer.json()["access_token"]
 
@@ -118,8 +120,8 @@ def new_demo(tmp_path):
     """Makes demos with options of their own; all are ended after the test."""
     made = []
 
-    def make(*options, data=None):
-        server = Demo(data or tmp_path / f"demo{len(made)}", options)
+    def make(*options, data=None, verify=None):
+        server = Demo(data or tmp_path / f"demo{len(made)}", options, verify)
         made.append(server)
         return server
 
@@ -135,6 +137,8 @@ class Api:
     def __init__(self, server, token=None):
         self.server = server
         self.session = requests.Session()
+        self.session.trust_env = False  # no proxy, no certificates but the server's own
+        self.session.verify = server.verify
         self.session.hooks["response"].append(contract.check)
         self.session.headers["Authorization"] = "Bearer " + (token or server.token())
 
