@@ -58,6 +58,18 @@ enum err_kind admin_sim_assign_parse(struct call *c, struct err *err);
 enum err_kind admin_sim_assign_work(struct call *c, struct tx *tx, struct err *err);
 void admin_sim_assign_reply(struct call *c);
 
+enum err_kind admin_sim_progress_parse(struct call *c, struct err *err);
+enum err_kind admin_sim_progress_work(struct call *c, struct tx *tx, struct err *err);
+void admin_sim_progress_reply(struct call *c);
+
+// ---- usage (admin_usage.c) ----
+enum err_kind admin_usage_parse(struct call *c, struct err *err);
+enum err_kind admin_usage_work(struct call *c, struct tx *tx, struct err *err);
+void admin_usage_reply(struct call *c);
+enum err_kind admin_usage_unrated_parse(struct call *c, struct err *err);
+enum err_kind admin_usage_unrated_work(struct call *c, struct tx *tx, struct err *err);
+void admin_usage_unrated_reply(struct call *c);
+
 // ---- the import of SIMs (admin_import.c) ----
 enum err_kind admin_import_begin_parse(struct call *c, struct err *err);
 enum err_kind admin_import_begin_work(struct call *c, struct tx *tx, struct err *err);

@@ -29,6 +29,7 @@ enum given {
     GIVEN_CAP_MONTH = 1 << 4,
     GIVEN_RATE = 1 << 5,
     GIVEN_EVENT_DAYS = 1 << 6,
+    GIVEN_THRESHOLDS = 1 << 7,
 };
 
 struct partner_write {
@@ -95,6 +96,23 @@ static void take_number(struct call *c, struct partner_write *s, const char *key
         s->given |= given;
 }
 
+// An empty list: the default again.
+static void take_thresholds(struct call *c, struct partner_write *s, struct err *err) {
+    json_t *array = json_take_array(c->body, "", "thresholds", JSON_OPTIONAL, err), *item;
+    size_t i;
+    if (!array)
+        return;
+    if (json_array_size(array) > THRESHOLDS_MAX) {
+        err_add(err, ERR_INVALID, "thresholds: must be at most %d", THRESHOLDS_MAX);
+        return;
+    }
+    json_array_foreach(array, i, item) {
+        if (!json_is_integer(item) || !thresholds_add(&s->asked.thresholds, json_integer_value(item)))
+            err_add(err, ERR_INVALID, "thresholds.%zu: must be a whole number of percent from 1 to 99, each once", i);
+    }
+    s->given |= GIVEN_THRESHOLDS;
+}
+
 static void take_settings(struct call *c, struct partner_write *s, enum json_need need, struct err *err) {
     s->asked.name = json_take_str(c->body, "", "name", need, NAME_MAX_BYTES, err);
     if (str_present(s->asked.name)) {
@@ -109,6 +127,7 @@ static void take_settings(struct call *c, struct partner_write *s, enum json_nee
     take_number(c, s, "cap_month", GIVEN_CAP_MONTH, 0, COUNT_MAX, &s->asked.cap_month, err);
     take_number(c, s, "rate_per_minute", GIVEN_RATE, -1, COUNT_MAX, &s->asked.rate_per_minute, err);
     take_number(c, s, "event_days", GIVEN_EVENT_DAYS, 1, EVENT_DAYS_MAX, &s->asked.event_days, err);
+    take_thresholds(c, s, err);
 }
 
 static void settings_apply(struct partner *p, const struct partner_write *s) {
@@ -126,6 +145,8 @@ static void settings_apply(struct partner *p, const struct partner_write *s) {
         p->rate_per_minute = s->asked.rate_per_minute;
     if (s->given & GIVEN_EVENT_DAYS)
         p->event_days = s->asked.event_days;
+    if (s->given & GIVEN_THRESHOLDS)
+        p->thresholds = s->asked.thresholds;
 }
 
 static void take_secret(struct call *c, struct partner_write *s, struct err *err) {
@@ -175,6 +196,11 @@ static void put_partner(struct call *c, struct jw *w, const struct partner *p) {
     jw_i64(w, "cap_month", p->cap_month);
     jw_i64(w, "rate_per_minute", p->rate_per_minute);
     jw_i64(w, "event_days", p->event_days);
+    struct thresholds thresholds = partner_thresholds(p);
+    jw_array(w, "thresholds");
+    for (int i = 0; i < thresholds.n; i++)
+        jw_i64(w, NULL, thresholds.percent[i]);
+    jw_end_array(w);
     jw_date(w, "created_date", p->created);
     jw_object(w, "_metadata");
     jw_object(w, "links");

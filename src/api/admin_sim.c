@@ -3,7 +3,9 @@
  * admin_sim.c - the SIM stock: looking at it, and giving SIMs to partners. Lists go by cursor: a stock has millions of rows.
  */
 #include "api/admin.h"
+#include "api/reports.h"
 #include "api/resource.h"
+#include "life/life.h"
 #include "store/store_sim.h"
 
 #define ASSIGN_MAX 10000 // SIMs looked at in one call: one job, one transaction
@@ -278,4 +280,43 @@ void admin_sim_assign_reply(struct call *c) {
     jw_end_object(&w);
     if (s->assigned > 0)
         ADMIN_LOG(c, "sims_assigned", LOG_STR("client_id", s->partner), LOG_INT("sims", s->assigned));
+}
+
+// ---- POST /admin/v1/sims/{iccid}/download-progress ----
+
+struct sim_progress {
+    struct profile_progress progress;
+    struct admin_sim_get shown;
+};
+
+enum err_kind admin_sim_progress_parse(struct call *c, struct err *err) {
+    struct sim_progress *s = c->state = arena_new(c->arena, struct sim_progress);
+    if (!s)
+        return call_no_memory(err);
+    take_progress(c->body, &s->progress, err);
+    return err->kind;
+}
+
+enum err_kind admin_sim_progress_work(struct call *c, struct tx *tx, struct err *err) {
+    struct sim_progress *s = c->state;
+    struct sim *sim = &s->shown.sim;
+    struct partner partner = {0};
+    iccid_t iccid;
+    enum err_kind kind = ERR_NOT_FOUND;
+    if (iccid_parse(c->params[0], &iccid) == ICCID_OK)
+        kind = store_sim_get(tx, iccid, c->arena, sim, err);
+    if (kind == ERR_NOT_FOUND)
+        return err_set(err, ERR_NOT_FOUND, "iccid: there is no such SIM");
+    if (kind == ERR_NONE && sim->partner_id)
+        kind = store_partner_get(tx, sim->partner_id, c->arena, &partner, err);
+    if (kind != ERR_NONE)
+        return kind;
+    s->shown.partner = partner.client_id;
+    return life_profile_progress(tx, sim, &s->progress, partner_now(&partner, tx_now(tx)), err);
+}
+
+void admin_sim_progress_reply(struct call *c) {
+    const struct sim_progress *s = c->state;
+    struct jw w = call_json(c, 200);
+    put_sim(c, &w, &s->shown.sim, s->shown.partner);
 }

@@ -132,6 +132,7 @@ static bool is_fault_of_body(enum err_kind kind) {
 
 static enum err_kind job_run(struct tx *tx, void *ctx, struct err *err) {
     struct call *c = ctx;
+    c->again = false;
     return c->route->work(c, tx, err);
 }
 
@@ -140,6 +141,13 @@ static void job_done(void *ctx, enum err_kind kind, const struct err *err) {
     c->failed = kind;
     if (kind != ERR_NONE)
         c->err = *err;
+    if (c->again) {
+        c->steps += kind == ERR_NONE;
+        c->undone += kind != ERR_NONE;
+        c->failed = store_submit(c->api->o.store, &c->job, &c->err);
+        if (c->failed == ERR_NONE) // the call is the next job's now
+            return;
+    }
     http_resume(c->x);
 }
 

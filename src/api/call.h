@@ -8,6 +8,10 @@
  *          May be NULL.
  *   work   with a transaction: a reader's for WORK_READ, a job's for WORK_WRITE (then it may run more than once: see store.h, and must set
  *          anew all it keeps). Stores what it found in call->state, all memory from call->arena. May be NULL.
+ *          What is too much for one job is done in several, so that others get between: work sets call->again before it returns and is
+ *          run as another job when this one is on disk, or, when it returns an error, has been undone. call->steps and call->undone count
+ *          these, so that it knows where it is. When the queue has no room for the next job the call ends with 503, whatever of it
+ *          is on disk by then: such a call must be one that may be made again.
  *   reply  on a server thread, after the commit: writes status, headers and body. Cannot fail.
  *
  * When parse or work returns a kind other than ERR_NONE, problem.c answers from `err` and reply is not called. An endpoint with an error
@@ -50,8 +54,10 @@ struct call {
     enum err_kind failed;
     struct err err;
     struct rate_state rate;
-    bool limited;         // `rate` is meaningful
-    struct store_job job; // WORK_WRITE
+    bool limited;           // `rate` is meaningful
+    struct store_job job;   // WORK_WRITE
+    bool again;             // work's: it wants another job
+    unsigned steps, undone; // jobs of this call that are on disk; that failed and were followed by another
 };
 
 struct route {

@@ -77,6 +77,7 @@ const struct route api_routes[] = {
     {HTTP_GET,    "/admin/v1/sims",                    ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE,          admin_sim_list_parse,      admin_sim_list_work,      admin_sim_list_reply},
     {HTTP_GET,    "/admin/v1/sims/{iccid}",            ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE,          NULL,                      admin_sim_get_work,       admin_sim_get_reply},
     {HTTP_POST,   "/admin/v1/sims/assign",             ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON,          admin_sim_assign_parse,    admin_sim_assign_work,    admin_sim_assign_reply},
+    {HTTP_POST,   "/admin/v1/sims/{iccid}/download-progress", ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON,   admin_sim_progress_parse,  admin_sim_progress_work,  admin_sim_progress_reply},
     {HTTP_POST,   "/admin/v1/sim-imports",             ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON_OPTIONAL, admin_import_begin_parse,  admin_import_begin_work,  admin_import_begin_reply},
     {HTTP_POST,   "/admin/v1/sim-imports/{id}/rows",   ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_RAW,           admin_import_rows_parse,   admin_import_rows_work,   admin_import_rows_reply},
     {HTTP_POST,   "/admin/v1/sim-imports/{id}/judge",  ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_NONE,          admin_import_judge_parse,  admin_import_judge_work,  admin_import_judge_reply},
@@ -90,6 +91,10 @@ const struct route api_routes[] = {
     {HTTP_POST, "/admin/v1/orders/{id}/retry",  ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_NONE, NULL,                          admin_order_retry_work,       admin_order_retry_reply},
     {HTTP_GET,  "/admin/v1/subscriptions",      ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, admin_subscription_list_parse, admin_subscription_list_work, admin_subscription_list_reply},
     {HTTP_GET,  "/admin/v1/subscriptions/{id}", ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, NULL,                          admin_subscription_get_work,  admin_subscription_get_reply},
+
+    // ---- operators: usage ----
+    {HTTP_POST, "/admin/v1/usage",         ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON, admin_usage_parse,         admin_usage_work,         admin_usage_reply},
+    {HTTP_GET,  "/admin/v1/usage/unrated", ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, admin_usage_unrated_parse, admin_usage_unrated_work, admin_usage_unrated_reply},
 
     // ---- operators: the server ----
     {HTTP_POST, "/admin/v1/keys/rotate", ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_NONE, NULL, admin_key_rotate_work, admin_key_rotate_reply},

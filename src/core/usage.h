@@ -28,15 +28,17 @@ struct usage_record {
     struct wall start, end; // the partner's time
 };
 
-enum usage_verdict {    // stored as a number: never renumber, append only
+enum usage_verdict {
     USAGE_BOOKED = 0,   // all of it is on subscriptions
     USAGE_PARTLY = 1,   // some of it is, the rest is unrated
     USAGE_UNRATED = 2,  // nothing could carry it
     USAGE_INVALID = 3,  // not taken: `message` says why. Not stored: it may come again, corrected
     USAGE_MISMATCH = 4, // not taken: the id came before, with other content
+    USAGE_FAILED = 5,   // not taken: the server stumbled over it
 };
 extern const char *const usage_verdict_words[]; // "BOOKED", ...
 
+// Why something is unrated. Stored as a number: never renumber, append only.
 enum usage_reason { USAGE_REASON_NONE, USAGE_NO_SIM, USAGE_NO_SUBSCRIPTION, USAGE_USED_UP };
 extern const char *const usage_reason_words[]; // "", "UNKNOWN_SIM", "NO_SUBSCRIPTION", "USED_UP"
 
