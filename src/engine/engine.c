@@ -321,6 +321,8 @@ static enum err_kind submit(struct engine *e, struct wall now, struct err *err) 
     t->start_kind = (t->start_kind + 1) % TASK_KINDS;
     for (int i = 0; i < e->n_peers; i++)
         t->offered[i] = offer(&e->peers[i], mono);
+    if (t->looks_at_clocks)
+        e->clocks_news = false;
     e->answered = false;
     e->state = TURN_RUNNING;
     e->more = false;
@@ -483,7 +485,7 @@ static enum err_kind finish(struct engine *e, struct wall now, struct err *err) 
     e->next = t->next;
     if (t->looks_at_clocks && !t->more)
         e->clocks_at = wall_plus_ms(t->now, CLOCKS_MS);
-    else if (!t->looks_at_clocks) // what this turn's news were may have set a clock, or something that waits on one
+    if (e->clocks_news) // of a clock, perhaps, or of something that waits on one
         e->next = earlier(e->next, e->clocks_at);
     // What is due and was not taken has nobody to take it now; looking again at once would find the same.
     if (wall_set(e->next) && e->next.ms <= now.ms)
@@ -533,6 +535,7 @@ enum err_kind engine_turn(struct engine *e, bool force, struct wall *wake, struc
     if (e->state == TURN_NONE && !k) {
         bool waits = wall_set(e->retry_at) && now.ms < e->retry_at.ms;
         bool kicked = atomic_exchange(&e->kicked, false);
+        e->clocks_news |= kicked;
         bool due = (wall_set(e->next) && e->next.ms <= now.ms) || !wall_set(e->poll) || e->poll.ms <= now.ms;
         // A wall clock set back must not leave the engine waiting for the old time to come again.
         bool back = wall_set(e->poll) && e->poll.ms > now.ms + POLL_MS;

@@ -168,6 +168,7 @@ struct engine {
     int troubles;           // in a row
     struct wall next, poll; // from the last turn; when to look although nothing is known to be due
     struct wall clocks_at;  // sandbox partners' clocks are not looked at before; WALL_NONE: at once
+    bool clocks_news;       // there were news since the last look
     bool more;
     int64_t shunned[SHUNNED_MAX]; // tasks that cannot even be parked
     int n_shunned;
