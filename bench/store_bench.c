@@ -185,7 +185,7 @@ static enum err_kind settle_run(struct tx *tx, void *ctx, struct err *err) {
     struct settling *s = ctx;
     struct task *tasks = NULL;
     arena_reset(&s->b->arena);
-    enum err_kind kind = store_task_due(tx, TASK_ALLOWANCE_ADD, tx_now(tx), s->b->batch, &s->b->arena, &tasks, &s->n, err);
+    enum err_kind kind = store_task_due(tx, LANE_LIVE, TASK_ALLOWANCE_ADD, tx_now(tx), s->b->batch, &s->b->arena, &tasks, &s->n, err);
     for (size_t i = 0; i < s->n && !kind; i++)
         kind = settle_one(tx, s->b, &tasks[i], err);
     return kind;

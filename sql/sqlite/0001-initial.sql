@@ -164,6 +164,7 @@ CREATE TABLE task (
     order_id    BLOB    NOT NULL,
     step        INTEGER NOT NULL CHECK (step BETWEEN 0 AND 15),
     kind        INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 3),
+    lane        INTEGER NOT NULL CHECK (lane BETWEEN 0 AND 2),
     state       INTEGER NOT NULL CHECK (state BETWEEN 0 AND 6),
     verb        INTEGER NOT NULL CHECK (verb BETWEEN 0 AND 2),
     iccid       INTEGER,
@@ -180,7 +181,7 @@ CREATE TABLE task (
     FOREIGN KEY (partner_id, order_id) REFERENCES orders (partner_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX task_of_order ON task (order_id, step);
-CREATE INDEX task_due ON task (kind, wake_at, id) WHERE state IN (1, 2);
+CREATE INDEX task_due ON task (lane, kind, wake_at, id) WHERE state IN (1, 2);
 CREATE INDEX task_open_on_sim ON task (iccid, id) WHERE state <= 3;
 
 -- All of a SIM stand together. The key of a subscription is the id of the order that made it; its id alone finds it through the order.

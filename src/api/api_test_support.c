@@ -326,7 +326,7 @@ static enum err_kind end_order(struct tx *tx, void *ctx, struct err *err) {
     if (o.state == ORDER_FAILED)
         return store_order_update(tx, &o, err);
     if (o.iccid == ICCID_NONE) {
-        if ((kind = store_sim_take_profile(tx, o.partner_id, a, &sim, err)))
+        if ((kind = store_sim_take_profile(tx, o.partner_id, false, a, &sim, err)))
             return kind;
         o.iccid = sim.iccid;
         o.matching_id = sim.matching_id;

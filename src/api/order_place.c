@@ -3,7 +3,7 @@
 
 #include "base/date.h"
 #include "core/event.h"
-#include "core/task.h"
+#include "core/sandbox.h"
 #include "store/store_event.h"
 #include "store/store_order.h"
 #include "store/store_partner.h"
@@ -88,7 +88,8 @@ static enum err_kind look_up(struct tx *tx, struct arena *a, const struct partne
     return ERR_NONE;
 }
 
-static enum err_kind insert_tasks(struct tx *tx, const struct order *o, bool ahead, struct err *err) {
+static enum err_kind insert_tasks(struct tx *tx, const struct partner *partner, const struct order *o, bool ahead, struct err *err) {
+    enum task_lane lane = order_lane(partner, o);
     enum task_kind plan[PLAN_MAX];
     int steps = order_plan(o, plan);
     for (int i = 0; i < steps; i++) {
@@ -99,6 +100,7 @@ static enum err_kind insert_tasks(struct tx *tx, const struct order *o, bool ahe
             .iccid = o->iccid,
             .step = i,
             .kind = plan[i],
+            .lane = lane,
             .state = i == 0 && !ahead ? TASK_READY : TASK_BLOCKED,
             .verb = TASK_START,
             .due_at = tx_now(tx),
@@ -150,7 +152,7 @@ static enum err_kind accept(struct tx *tx, const struct partner *partner, struct
     }
     if ((kind = store_order_insert(tx, o, err)) != ERR_NONE)
         return kind;
-    if ((kind = insert_tasks(tx, o, k->ahead, err)) != ERR_NONE)
+    if ((kind = insert_tasks(tx, partner, o, k->ahead, err)) != ERR_NONE)
         return kind;
     if (o->operation == OP_ACTIVATION) {
         if (k->world.sim) {

@@ -41,6 +41,14 @@ enum outcome_kind {
     OUTCOME_UNSURE,      // sent, no answer
 };
 #define TASK_KINDS 4
+
+// Who serves the task, and so whom it may stand behind: what waits in one lane holds up no other. Chosen at acceptance.
+enum task_lane {
+    LANE_LIVE,      // the configured network elements
+    LANE_SANDBOX,   // a sandbox partner's: the built-in network, whatever is configured
+    LANE_REHEARSAL, // a sandbox partner's that is to fail or dawdle (core/sandbox.h)
+};
+#define TASK_LANES 3
 extern const char *const task_kind_words[];
 extern const char *const task_state_words[];
 extern const char *const task_verb_words[];
@@ -56,6 +64,7 @@ struct task {
     iccid_t iccid; // ICCID_NONE until a profile is chosen
     int step;      // 0-based place in the plan
     enum task_kind kind;
+    enum task_lane lane;
     struct str peer; // name of the configured peer ("builtin", "hlr1"), set when first claimed; STR_NONE before
     enum task_state state;
     enum task_verb verb;

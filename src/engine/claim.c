@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "core/event.h"
+#include "core/sandbox.h"
 #include "engine/inside.h"
 #include "store/store_sim.h"
 
@@ -17,7 +18,7 @@ int peer_of(const struct engine *e, const struct task *task) {
         if (task->verb != TASK_START || task->state == TASK_CLAIMED)
             return -1;
     }
-    return e->route[task->kind];
+    return e->route[task->lane][task->kind];
 }
 
 enum err_kind claim_prepare(struct turn *t, struct hand *h, int i, bool *ok, struct err *err) {
@@ -31,7 +32,11 @@ enum err_kind claim_prepare(struct turn *t, struct hand *h, int i, bool *ok, str
         if (k || h->sim.service != SIM_STOCK)
             return k;
     } else {
-        enum err_kind k = store_sim_take_profile(t->tx, o->partner_id, &t->scratch, &h->sim, err);
+        // What a partner rehearses never touches the operator's stock.
+        bool sandbox = task->lane != LANE_LIVE;
+        enum err_kind k = ERR_NOT_FOUND;
+        if (!sandbox || sandbox_of_order(h->partner, o) != SANDBOX_NO_PROFILE)
+            k = store_sim_take_profile(t->tx, o->partner_id, sandbox, &t->scratch, &h->sim, err);
         if (k == ERR_NOT_FOUND) {
             err_clear(err);
             *ok = false;
@@ -91,10 +96,15 @@ enum err_kind claim_task(struct turn *t, struct hand *h, int i, int peer, struct
     t->room[peer]--;
 
     struct planned *p = &t->planned[t->n_planned++]; // no more than there is room at the peers
-    *p = (struct planned){
-        .claim = {task->id, task->attempts, task->lease_until},
-        .peer = peer,
-        .request = {.task_id = task->id, .order_id = task->order_id, .kind = task->kind, .verb = task->verb, .sim = h->sim}};
+    *p = (struct planned){.claim = {task->id, task->attempts, task->lease_until},
+                          .peer = peer,
+                          .request = {.task_id = task->id,
+                                      .order_id = task->order_id,
+                                      .kind = task->kind,
+                                      .verb = task->verb,
+                                      .sim = h->sim,
+                                      .attempt = task->attempts,
+                                      .behaviour = sandbox_of_order(h->partner, &h->order)}};
     keep_sim(t, &p->request.sim);
     char id[UUID_TEXT];
     uuid_format(task->order_id, id);
@@ -125,9 +135,9 @@ static enum err_kind claim_one(struct turn *t, const struct task *due, struct er
     return k ? k : hand_put(t, &h, err);
 }
 
-// How many tasks of this kind may be begun now.
-static int room_for(const struct turn *t, int kind) {
-    int peer = t->e->route[kind];
+// How many tasks of this lane and kind may be begun now.
+static int room_for(const struct turn *t, int lane, int kind) {
+    int peer = t->e->route[lane][kind];
     if (t->e->peers[peer].p->ops->is_inline)
         return t->budget;
     return t->room[peer] < t->budget ? t->room[peer] : t->budget;
@@ -138,16 +148,17 @@ enum err_kind claim_due(struct turn *t, struct err *err) {
     // An order that ends releases the next on its SIM: it is due in this very job.
     do {
         t->released = 0;
-        for (int q = 0; q < TASK_KINDS && !k; q++) {
-            int kind = (t->start_kind + q) % TASK_KINDS;
-            int limit = room_for(t, kind);
+        for (int q = 0; q < ENGINE_QUEUES && !k; q++) {
+            int queue = (t->start_queue + q) % ENGINE_QUEUES, lane = queue / TASK_KINDS, kind = queue % TASK_KINDS;
+            int limit = room_for(t, lane, kind);
             struct task *due;
             size_t n;
             if (limit <= 0)
                 continue;
             t->at = (struct claim){0};
             // Those that cannot even be parked stand in the way of nobody.
-            k = store_task_due(t->tx, (enum task_kind)kind, t->now, limit + t->e->n_shunned, &t->arena, &due, &n, err);
+            k = store_task_due(t->tx, (enum task_lane)lane, (enum task_kind)kind, t->now, limit + t->e->n_shunned, &t->arena, &due, &n,
+                               err);
             for (size_t i = 0; !k && i < n && t->budget > 0; i++)
                 k = claim_one(t, &due[i], err);
         }
@@ -157,11 +168,12 @@ enum err_kind claim_due(struct turn *t, struct err *err) {
     if (t->budget <= 0)
         t->more = true;
     t->at = (struct claim){0};
-    for (int kind = 0; kind < TASK_KINDS && !k; kind++) {
+    for (int queue = 0; queue < ENGINE_QUEUES && !k; queue++) {
+        int lane = queue / TASK_KINDS, kind = queue % TASK_KINDS;
         struct wall next;
-        if (room_for(t, kind) <= 0)
+        if (room_for(t, lane, kind) <= 0)
             continue; // an outcome, or the end of a pause, makes room
-        k = store_task_next_due(t->tx, (enum task_kind)kind, &next, err);
+        k = store_task_next_due(t->tx, (enum task_lane)lane, (enum task_kind)kind, &next, err);
         if (!k && wall_set(next) && (!wall_set(t->next) || next.ms < t->next.ms))
             t->next = next;
     }

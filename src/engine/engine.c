@@ -70,8 +70,7 @@ enum err_kind engine_open(const struct engine_options *o, struct engine **out, s
     e->limit = o->batch_max;
     e->retry_at = e->next = e->poll = e->clocks_at = WALL_NONE;
     e->first_deadline = (struct mono){INT64_MAX};
-    for (int i = 0; i < TASK_KINDS; i++)
-        e->route[i] = -1;
+    memset(e->route, 0xff, sizeof(e->route));
     CHECK(pthread_mutex_init(&e->lock, NULL) == 0 && pthread_cond_init(&e->changed, NULL) == 0);
     e->turn.e = e;
     e->turn.drop_leases = true;
@@ -97,8 +96,8 @@ static void on_done(void *ctx, int64_t call, const struct peer_outcome *outcome)
     pthread_mutex_unlock(&e->lock);
 }
 
-void engine_set_peer(struct engine *e, enum task_kind kind, struct peer *p) {
-    CHECK(!e->started);
+// Its index; it may be known already.
+static int add_peer(struct engine *e, struct peer *p) {
     int i = 0;
     while (i < e->n_peers && e->peers[i].p != p) {
         CHECK(strcmp(e->peers[i].p->name, p->name) != 0); // tasks know their peer by its name
@@ -115,19 +114,33 @@ void engine_set_peer(struct engine *e, enum task_kind kind, struct peer *p) {
         for (int k = 0; k <= OUTCOME_UNSURE; k++)
             e->peers[i].outcomes[k] = metric_child(f, (const char *const[]){p->name, outcome_words[k]});
     }
-    e->route[kind] = i;
+    return i;
+}
+
+void engine_set_peer(struct engine *e, enum task_kind kind, struct peer *p) {
+    CHECK(!e->started);
+    e->route[LANE_LIVE][kind] = add_peer(e, p);
+}
+
+void engine_set_sandbox_peer(struct engine *e, struct peer *p) {
+    CHECK(!e->started);
+    for (int kind = 0; kind < TASK_KINDS; kind++)
+        e->route[LANE_REHEARSAL][kind] = add_peer(e, p);
+}
+
+// The built-in network: one for all lanes.
+static int builtin(struct engine *e) {
+    for (int i = 0; i < e->n_peers; i++)
+        if (strcmp(e->peers[i].p->ops->type, "builtin") == 0)
+            return i;
+    return add_peer(e, peer_builtin_open("builtin"));
 }
 
 static void start(struct engine *e) {
-    bool unserved = false;
-    for (int i = 0; i < TASK_KINDS; i++)
-        unserved |= e->route[i] < 0;
-    if (unserved) {
-        struct peer *p = peer_builtin_open("builtin");
-        for (int i = 0; i < TASK_KINDS; i++)
-            if (e->route[i] < 0)
-                engine_set_peer(e, (enum task_kind)i, p);
-    }
+    for (int lane = 0; lane < TASK_LANES; lane++)
+        for (int kind = 0; kind < TASK_KINDS; kind++)
+            if (e->route[lane][kind] < 0)
+                e->route[lane][kind] = builtin(e);
     for (int i = 0; i < e->n_peers; i++)
         if (!e->peers[i].p->ops->is_inline)
             e->n_slots += e->peers[i].p->calls_max;
@@ -318,7 +331,7 @@ static enum err_kind submit(struct engine *e, struct wall now, struct err *err) 
     t->claims = !e->stopping;
     t->looks_at_clocks = !wall_set(e->clocks_at) || e->clocks_at.ms <= now.ms || e->clocks_at.ms > now.ms + CLOCKS_MS;
     t->limit = e->limit;
-    t->start_kind = (t->start_kind + 1) % TASK_KINDS;
+    t->start_queue = (t->start_queue + 1) % ENGINE_QUEUES;
     for (int i = 0; i < e->n_peers; i++)
         t->offered[i] = offer(&e->peers[i], mono);
     if (t->looks_at_clocks)

@@ -36,6 +36,9 @@ NODISCARD enum err_kind engine_open(const struct engine_options *o, struct engin
 // Which peer serves a kind of task; before the first step. The engine closes it.
 // A kind without one is served by the built-in network. Peers have different names; an inline peer's `now` runs on the store's writer.
 void engine_set_peer(struct engine *e, enum task_kind kind, struct peer *p);
+// Whom sandbox partners' orders meet that are to fail or dawdle (peer/sandbox.h); before the first step. The engine closes it. Their other
+// orders are served by the built-in network, whatever serves the live ones.
+void engine_set_sandbox_peer(struct engine *e, struct peer *p);
 // Leaves calls on their way to themselves: what they were for is probed after the next start.
 void engine_close(struct engine *e);
 

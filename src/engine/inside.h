@@ -24,6 +24,7 @@
 #define ENGINE_PEERS_MAX 8
 #define CALLS_MAX 4096 // of one peer
 #define SHUNNED_MAX 64
+#define ENGINE_QUEUES (TASK_LANES * TASK_KINDS)
 
 // What a node must still hold to settle a call: the claim it was made under. The lease's end makes it unmistakable: an operator's retry
 // counts attempts from the start again.
@@ -100,7 +101,7 @@ struct turn {
     bool drop_leases;              // the first turn: nobody is being called yet
     bool looks_at_clocks;          // sandbox partners' clocks, too
     int limit;                     // tasks to settle, and to claim
-    int start_kind;                // whose due tasks are asked for first: turns about
+    int start_queue;               // whose due tasks are asked for first: turns about
     int offered[ENGINE_PEERS_MAX]; // calls each peer may be given
     struct settlement *settlements;
     size_t n_settlements, cap_settlements;
@@ -150,7 +151,7 @@ struct engine {
     struct engine_options o;
     struct engine_peer peers[ENGINE_PEERS_MAX];
     int n_peers;
-    int route[TASK_KINDS]; // index into peers; -1 before it is set
+    int route[TASK_LANES][TASK_KINDS]; // index into peers; -1 before it is set
     bool started;
 
     struct flight *flights;

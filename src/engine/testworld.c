@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/date.h"
+#include "core/sandbox.h"
 #include "store/store_partner.h"
 #include "store/store_product.h"
 
@@ -188,6 +189,7 @@ static enum err_kind place(struct tx *tx, void *ctx, struct err *err) {
                          .iccid = o->iccid,
                          .step = i,
                          .kind = plan[i],
+                         .lane = order_lane(&partner, o),
                          .state = i == 0 && !ahead ? TASK_READY : TASK_BLOCKED,
                          .due_at = tx_now(tx),
                          .lease_until = WALL_NONE,

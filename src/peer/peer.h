@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "core/order.h"
+#include "core/sandbox.h"
 #include "core/sim.h"
 #include "core/task.h"
 
@@ -29,8 +30,10 @@ struct peer_request {
     char identity[64]; // "<order id>-<step>": the same for all attempts of a task
     enum task_kind kind;
     enum task_verb verb;
-    struct sim sim;       // views live while `call` runs: what a peer needs later it copies
-    struct mono deadline; // after it the engine takes the call as UNSURE and forgets it
+    int attempt;                      // of the task, from 1
+    enum sandbox_behaviour behaviour; // what a sandbox partner rehearses; AS_USUAL for a live one's order
+    struct sim sim;                   // views live while `call` runs: what a peer needs later it copies
+    struct mono deadline;             // after it the engine takes the call as UNSURE and forgets it
 };
 
 struct peer_outcome {

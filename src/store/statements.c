@@ -79,7 +79,7 @@
 
 #define TASK_COLUMNS                                                                                                                       \
     "id, order_id, partner_id, iccid, step, kind, peer, state, verb, due_at, lease_until, lease_owner, attempts, outcome, note, started, " \
-    "settled"
+    "settled, lane"
 
 #define SUBSCRIPTION_COLUMNS                                                                                                               \
     "s.id, s.partner_id, s.iccid, s.product_id, p.public_id, s.name, s.email, s.state, s.ended, s.created, s.activation, s.expiry,"        \
@@ -258,16 +258,17 @@ const struct statement_text statements[STATEMENTS] = {
     // ---- task ----
     [ST_TASK_INSERT] =
         WRITE("task_insert", "INSERT INTO task (" TASK_COLUMNS ", wake_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-                             " ?14, ?15, ?16, ?17, ?18)"),
+                             " ?14, ?15, ?16, ?17, ?18, ?19)"),
     [ST_TASK_UPDATE] = WRITE_NOW("task_update", "UPDATE task SET iccid = ?2, peer = ?3, state = ?4, verb = ?5, due_at = ?6,"
                                                 " lease_until = ?7, lease_owner = ?8, attempts = ?9, outcome = ?10, note = ?11,"
                                                 " started = ?12, settled = ?13, wake_at = ?14 WHERE id = ?1"),
     [ST_TASK_DELETE] = WRITE_NOW("task_delete", "DELETE FROM task WHERE id = ?1"),
     [ST_TASK_GET] = READS("task_get", "SELECT " TASK_COLUMNS " FROM task WHERE id = ?1"),
     [ST_TASK_OF_ORDER] = READS("task_of_order", "SELECT " TASK_COLUMNS " FROM task WHERE order_id = ?1 ORDER BY step"),
-    [ST_TASK_DUE] = READS("task_due", "SELECT " TASK_COLUMNS " FROM task WHERE kind = ?1 AND state IN (1, 2) AND wake_at <= ?2"
-                                      " ORDER BY wake_at, id LIMIT ?3"),
-    [ST_TASK_NEXT_DUE] = READS("task_next_due", "SELECT min(wake_at) FROM task WHERE kind = ?1 AND state IN (1, 2)"),
+    [ST_TASK_DUE] =
+        READS("task_due", "SELECT " TASK_COLUMNS " FROM task WHERE lane = ?1 AND kind = ?2 AND state IN (1, 2) AND wake_at <= ?3"
+                          " ORDER BY wake_at, id LIMIT ?4"),
+    [ST_TASK_NEXT_DUE] = READS("task_next_due", "SELECT min(wake_at) FROM task WHERE lane = ?1 AND kind = ?2 AND state IN (1, 2)"),
     [ST_TASK_DROP_LEASES] =
         WRITE_NOW("task_drop_leases", "UPDATE task SET lease_until = ?2, wake_at = ?2 WHERE state = 2 AND lease_owner = ?1"
                                       " AND lease_until > ?2"),

@@ -347,7 +347,7 @@ JOB(take_job) {
     struct fixture *f = ctx;
     struct arena *a = &f->arena;
     struct sim s, got;
-    FAILS(ERR_NOT_FOUND, store_sim_take_profile(tx, f->live.id, a, &got, err));
+    FAILS(ERR_NOT_FOUND, store_sim_take_profile(tx, f->live.id, false, a, &got, err));
     const struct {
         iccid_t iccid;
         int64_t partner_id;
@@ -365,15 +365,17 @@ JOB(take_job) {
 
     const iccid_t expected[] = {300, 400, 500}; // its own first, then the lowest of all
     for (size_t i = 0; i < ARRAY_LEN(expected); i++) {
-        OK(store_sim_take_profile(tx, f->live.id, a, &got, err));
+        OK(store_sim_take_profile(tx, f->live.id, false, a, &got, err));
         assert_int_equal(got.iccid, expected[i]);
         assert_int_equal(got.partner_id, f->live.id);
         OK(store_sim_get(tx, got.iccid, a, &s, err));
         assert_int_equal(s.partner_id, f->live.id);
         got.service = SIM_ACTIVATING;
         OK(store_sim_update(tx, &got, err));
+        if (i == 0) // the general stock is not for everybody
+            FAILS(ERR_NOT_FOUND, store_sim_take_profile(tx, f->live.id, true, a, &got, err));
     }
-    FAILS(ERR_NOT_FOUND, store_sim_take_profile(tx, f->live.id, a, &got, err));
+    FAILS(ERR_NOT_FOUND, store_sim_take_profile(tx, f->live.id, false, a, &got, err));
 
     OK(store_sim_assign(tx, 200, f->live.id, err));
     OK(store_sim_get(tx, 200, a, &s, err));
@@ -739,13 +741,17 @@ JOB(task_job) {
 
     // Due: READY and its time come; CLAIMED and its lease run out; of that kind only.
     struct wall now = tx_now(tx), wake = {0};
-    OK(store_task_due(tx, TASK_ALLOWANCE_ADD, now, 10, a, &list, &n, err));
+    OK(store_task_due(tx, LANE_LIVE, TASK_ALLOWANCE_ADD, now, 10, a, &list, &n, err));
     assert_int_equal(n, 1);
-    OK(store_task_due(tx, TASK_NETWORK_ENABLE, now, 10, a, &list, &n, err));
+    OK(store_task_due(tx, LANE_LIVE, TASK_NETWORK_ENABLE, now, 10, a, &list, &n, err));
     assert_int_equal(n, 0);
-    OK(store_task_next_due(tx, TASK_ALLOWANCE_ADD, &wake, err));
+    OK(store_task_due(tx, LANE_SANDBOX, TASK_ALLOWANCE_ADD, now, 10, a, &list, &n, err));
+    assert_int_equal(n, 0);
+    OK(store_task_next_due(tx, LANE_SANDBOX, TASK_ALLOWANCE_ADD, &wake, err));
+    assert_false(wall_set(wake));
+    OK(store_task_next_due(tx, LANE_LIVE, TASK_ALLOWANCE_ADD, &wake, err));
     assert_int_equal(wake.ms, now.ms);
-    OK(store_task_next_due(tx, TASK_NETWORK_ENABLE, &wake, err));
+    OK(store_task_next_due(tx, LANE_LIVE, TASK_NETWORK_ENABLE, &wake, err));
     assert_false(wall_set(wake));
 
     first.state = TASK_CLAIMED;
@@ -768,11 +774,11 @@ JOB(task_job) {
     assert_int_equal(got.attempts, 1);
     assert_int_equal(got.started.ms, now.ms);
     assert_false(wall_set(got.settled));
-    OK(store_task_due(tx, TASK_ALLOWANCE_ADD, wall_plus_ms(now, 59999), 10, a, &list, &n, err));
+    OK(store_task_due(tx, LANE_LIVE, TASK_ALLOWANCE_ADD, wall_plus_ms(now, 59999), 10, a, &list, &n, err));
     assert_int_equal(n, 0);
-    OK(store_task_next_due(tx, TASK_ALLOWANCE_ADD, &wake, err));
+    OK(store_task_next_due(tx, LANE_LIVE, TASK_ALLOWANCE_ADD, &wake, err));
     assert_int_equal(wake.ms, now.ms + 60000);
-    OK(store_task_due(tx, TASK_ALLOWANCE_ADD, wall_plus_ms(now, 60000), 10, a, &list, &n, err));
+    OK(store_task_due(tx, LANE_LIVE, TASK_ALLOWANCE_ADD, wall_plus_ms(now, 60000), 10, a, &list, &n, err));
     assert_int_equal(n, 1);
 
     int64_t dropped = -1;
@@ -780,7 +786,7 @@ JOB(task_job) {
     assert_int_equal(dropped, 0);
     OK(store_task_drop_leases(tx, 3, now, &dropped, err));
     assert_int_equal(dropped, 1);
-    OK(store_task_due(tx, TASK_ALLOWANCE_ADD, now, 10, a, &list, &n, err));
+    OK(store_task_due(tx, LANE_LIVE, TASK_ALLOWANCE_ADD, now, 10, a, &list, &n, err));
     assert_int_equal(n, 1);
     assert_int_equal(list[0].state, TASK_CLAIMED);
 
@@ -788,10 +794,10 @@ JOB(task_job) {
     second.state = TASK_READY;
     second.due_at = wall_plus_ms(now, -1);
     OK(store_task_update(tx, &second, err));
-    OK(store_task_due(tx, TASK_ALLOWANCE_ADD, now, 10, a, &list, &n, err));
+    OK(store_task_due(tx, LANE_LIVE, TASK_ALLOWANCE_ADD, now, 10, a, &list, &n, err));
     assert_int_equal(n, 2);
     assert_int_equal(list[0].id, second.id);
-    OK(store_task_due(tx, TASK_ALLOWANCE_ADD, now, 1, a, &list, &n, err));
+    OK(store_task_due(tx, LANE_LIVE, TASK_ALLOWANCE_ADD, now, 1, a, &list, &n, err));
     assert_int_equal(n, 1);
 
     // A finished one holds nothing any more; a parked one does.

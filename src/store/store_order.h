@@ -40,12 +40,12 @@ NODISCARD enum err_kind store_task_get(struct tx *tx, int64_t id, struct arena *
 // All of an order, by step.
 NODISCARD enum err_kind store_task_of_order(struct tx *tx, struct uuid order_id, struct arena *a, struct task **out, size_t *n,
                                             struct err *err);
-// Of one kind: READY and due, or CLAIMED with the lease run out, in order of the instant at which they became so, then id. By kind, because
-// the tasks that wait for a peer that is full or away must not stand before the others.
-NODISCARD enum err_kind store_task_due(struct tx *tx, enum task_kind kind, struct wall now, int64_t limit, struct arena *a,
-                                       struct task **out, size_t *n, struct err *err);
-// The next instant at which store_task_due will find something of that kind; WALL_NONE: nothing waits.
-NODISCARD enum err_kind store_task_next_due(struct tx *tx, enum task_kind kind, struct wall *out, struct err *err);
+// Of one lane and kind: READY and due, or CLAIMED with the lease run out, in order of the instant at which they became so, then id. One by
+// one, because the tasks that wait for a peer that is full or away must not stand before the others.
+NODISCARD enum err_kind store_task_due(struct tx *tx, enum task_lane lane, enum task_kind kind, struct wall now, int64_t limit,
+                                       struct arena *a, struct task **out, size_t *n, struct err *err);
+// The next instant at which store_task_due will find something of that lane and kind; WALL_NONE: nothing waits.
+NODISCARD enum err_kind store_task_next_due(struct tx *tx, enum task_lane lane, enum task_kind kind, struct wall *out, struct err *err);
 // What is CLAIMED by this node has its lease run out at `now`: a node that starts is not calling anybody yet.
 NODISCARD enum err_kind store_task_drop_leases(struct tx *tx, int64_t lease_owner, struct wall now, int64_t *dropped, struct err *err);
 // The oldest task on a SIM that is not finished (any order's); ERR_NOT_FOUND: the SIM is free. Tells acceptance whether a new order must

@@ -92,10 +92,10 @@ static enum err_kind stock_profile(struct tx *tx, int64_t partner_id, struct are
     return tx_get(tx, ST_SIM_STOCK_PROFILE, TX_PARAMS(params), read_sim, a, out, sizeof *out, "eSIM profile in stock", err);
 }
 
-enum err_kind store_sim_take_profile(struct tx *tx, int64_t partner_id, struct arena *a, struct sim *out, struct err *err) {
+enum err_kind store_sim_take_profile(struct tx *tx, int64_t partner_id, bool own, struct arena *a, struct sim *out, struct err *err) {
     CHECK(partner_id > 0);
     enum err_kind kind = stock_profile(tx, partner_id, a, out, err);
-    if (kind != ERR_NOT_FOUND)
+    if (kind != ERR_NOT_FOUND || own)
         return kind;
     err_clear(err);
     struct sim found;

@@ -14,9 +14,11 @@ NODISCARD enum err_kind store_sim_by_msisdn(struct tx *tx, struct str msisdn, st
 // ERR_CONFLICT (the message names the field) when the ICCID, IMSI, MSISDN or matching id is taken.
 NODISCARD enum err_kind store_sim_insert(struct tx *tx, const struct sim *s, struct err *err);
 NODISCARD enum err_kind store_sim_update(struct tx *tx, const struct sim *s, struct err *err);
-// The lowest eSIM profile in STOCK and Released of this partner, or else of the general stock (then it becomes the partner's).
-// ERR_NOT_FOUND: none left. The profile is given back unchanged but for partner_id; the caller moves it on and updates it in the same job.
-NODISCARD enum err_kind store_sim_take_profile(struct tx *tx, int64_t partner_id, struct arena *a, struct sim *out, struct err *err);
+// The lowest eSIM profile in STOCK and Released of this partner, or else, unless `own`, of the general stock (then it becomes the
+// partner's). ERR_NOT_FOUND: none left. The profile is given back unchanged but for partner_id; the caller moves it on and updates it in
+// the same job.
+NODISCARD enum err_kind store_sim_take_profile(struct tx *tx, int64_t partner_id, bool own, struct arena *a, struct sim *out,
+                                               struct err *err);
 
 struct sim_filter {
     int64_t partner_id; // 0: all; -1: general stock

@@ -24,6 +24,7 @@ static void read_task(struct row *r, void *out) {
     t->note = row_str(r);
     t->started = row_wall(r);
     t->settled = row_wall(r);
+    t->lane = (enum task_lane)row_int_in(r, 0, TASK_LANES - 1);
 }
 
 // The instant from which it may be taken: by whoever comes while READY, by another when the lease has run out.
@@ -33,10 +34,10 @@ static struct wall wake_at(const struct task *t) {
 
 enum err_kind store_task_insert(struct tx *tx, const struct task *t, struct err *err) {
     struct db_value params[] = {
-        db_int(t->id),           db_uuid(&t->order_id),  db_int(t->partner_id), db_iccid(t->iccid), db_int(t->step),
-        db_int(t->kind),         db_text(t->peer),       db_int(t->state),      db_int(t->verb),    db_int(t->due_at.ms),
-        db_wall(t->lease_until), db_int(t->lease_owner), db_int(t->attempts),   db_int(t->outcome), db_text(t->note),
-        db_wall(t->started),     db_wall(t->settled),    db_int(wake_at(t).ms),
+        db_int(t->id),           db_uuid(&t->order_id),  db_int(t->partner_id), db_iccid(t->iccid),    db_int(t->step),
+        db_int(t->kind),         db_text(t->peer),       db_int(t->state),      db_int(t->verb),       db_int(t->due_at.ms),
+        db_wall(t->lease_until), db_int(t->lease_owner), db_int(t->attempts),   db_int(t->outcome),    db_text(t->note),
+        db_wall(t->started),     db_wall(t->settled),    db_int(t->lane),       db_int(wake_at(t).ms),
     };
     enum err_kind kind = tx_exec(tx, ST_TASK_INSERT, TX_PARAMS(params), err);
     if (!kind)
@@ -87,9 +88,9 @@ enum err_kind store_task_of_order(struct tx *tx, struct uuid order_id, struct ar
     return tasks(tx, ST_TASK_OF_ORDER, TX_PARAMS(params), PLAN_MAX, a, out, n, err);
 }
 
-enum err_kind store_task_due(struct tx *tx, enum task_kind kind, struct wall now, int64_t limit, struct arena *a, struct task **out,
-                             size_t *n, struct err *err) {
-    struct db_value params[] = {db_int(kind), db_int(now.ms), db_int(limit)};
+enum err_kind store_task_due(struct tx *tx, enum task_lane lane, enum task_kind kind, struct wall now, int64_t limit, struct arena *a,
+                             struct task **out, size_t *n, struct err *err) {
+    struct db_value params[] = {db_int(lane), db_int(kind), db_int(now.ms), db_int(limit)};
     return tasks(tx, ST_TASK_DUE, TX_PARAMS(params), (size_t)(limit > 0 ? limit : 0), a, out, n, err);
 }
 
@@ -97,8 +98,8 @@ static void read_wall(struct row *r, void *out) {
     *(struct wall *)out = row_wall(r);
 }
 
-enum err_kind store_task_next_due(struct tx *tx, enum task_kind kind, struct wall *out, struct err *err) {
-    struct db_value params[] = {db_int(kind)};
+enum err_kind store_task_next_due(struct tx *tx, enum task_lane lane, enum task_kind kind, struct wall *out, struct err *err) {
+    struct db_value params[] = {db_int(lane), db_int(kind)};
     return tx_get(tx, ST_TASK_NEXT_DUE, TX_PARAMS(params), read_wall, NULL, out, sizeof *out, "task", err);
 }
 

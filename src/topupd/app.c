@@ -17,6 +17,7 @@
 #include "http/http.h"
 #include "peer/fake.h"
 #include "peer/peer.h"
+#include "peer/sandbox.h"
 #include "store/store_partner.h"
 
 #define SCRIPT_MAX (256 * 1024)
@@ -170,6 +171,7 @@ static enum err_kind open_engine(struct app *a, struct err *err) {
     static const enum task_kind kinds[] = {TASK_PROFILE_RESERVE, TASK_NETWORK_ENABLE, TASK_PROFILE_RELEASE, TASK_ALLOWANCE_ADD};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         engine_set_peer(a->engine, kinds[i], peer);
+    engine_set_sandbox_peer(a->engine, peer_sandbox_open("sandbox", &clock_system));
     return engine_run(a->engine, err);
 }
 
