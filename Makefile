@@ -3,10 +3,11 @@
 #   make run     what is missing is installed, the server is built, the demo starts
 #   make test    the same, then every quick test (minutes)
 #   make check   the long ones: sanitizers, torture, fuzzers, real peers (tens of minutes)
+#   make guard   instructions per order against the recorded figure (bench/instructions.txt)
 BUILD ?= build
 MESON = /usr/bin/meson
 
-.PHONY: help run test check build deps install format tidy clean
+.PHONY: help run test check guard build deps install format tidy clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -31,6 +32,9 @@ test: deps
 check: deps
 	@$(MAKE) --no-print-directory build
 	@tools/check
+
+guard: deps
+	@bench/instructions
 
 install: build
 	@$(MESON) install -C $(BUILD)
