@@ -118,7 +118,7 @@ static enum err_kind insert_tasks(struct tx *tx, const struct partner *partner, 
 static enum err_kind announce(struct tx *tx, const struct order *o, struct err *err) {
     struct buf payload;
     buf_init(&payload, EVENT_PAYLOAD_MAX);
-    event_pack_order(&payload, o);
+    event_pack_order(&payload, o, NULL);
     enum err_kind kind;
     if (payload.failed) {
         kind = err_set(err, ERR_INTERNAL, "no memory for the order's event");

@@ -153,8 +153,10 @@ static void accepting_writes_tasks_and_an_event(void **state UNUSED) {
     assert_int_equal(s.last.sequence, 1);
     assert_true(uuid_eq(s.last.order_id, s.id));
     struct order o;
+    struct order_was was;
     struct err err = {0};
-    assert_int_equal(event_unpack_order(s.last.payload, &t.arena, &o, &err), ERR_NONE);
+    assert_int_equal(event_unpack_order(s.last.payload, &t.arena, &o, &was, &err), ERR_NONE);
+    assert_int_equal(was.past, PAST_NONE);
     assert_true(uuid_eq(o.id, s.id));
     assert_int_equal(s.day, 0); // a top-up is no new activation
 }

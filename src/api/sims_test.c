@@ -82,10 +82,12 @@ static void the_eid_changes_while_released(void **state UNUSED) {
     assert_int_equal(s.n, 1);
     assert_int_equal(s.last.type, EVENT_SIM_EID_CHANGED);
     struct sim sim;
-    enum esim_status before;
+    struct sim_was was;
     struct err err = {0};
-    assert_int_equal(event_unpack_sim(s.last.payload, &t.arena, &sim, &before, &err), ERR_NONE);
+    assert_int_equal(event_unpack_sim(s.last.payload, &t.arena, &sim, &was, &err), ERR_NONE);
     assert_true(str_is(sim.eid, EID));
+    assert_int_equal(was.past, PAST_KNOWN);
+    assert_false(str_present(was.eid));
 
     PUT("/v2/sims/" ESIM_OK, "{\"eid\":\"" EID "\"}"); // said again: nothing has changed
     assert_answer(&a, 200);

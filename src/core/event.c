@@ -9,7 +9,7 @@
  */
 #include "core/event.h"
 
-#define VERSION 1
+#define VERSION 2 // 1: without what was before
 
 const char *event_type_name(enum event_type t) {
     switch (t) {
@@ -41,6 +41,35 @@ const char *event_type_name(enum event_type t) {
         return "sim.eid_changed";
     }
     return NULL;
+}
+
+uint64_t event_types_named(struct str pattern) {
+    bool all = str_is(pattern, "*");
+    struct str prefix = pattern;
+    bool open = pattern.n > 2 && str_ends(pattern, ".*");
+    if (open)
+        prefix.n--; // with its dot
+    uint64_t set = 0;
+    for (unsigned t = 1; t < EVENT_TYPES_MAX; t++) {
+        const char *name = event_type_name((enum event_type)t);
+        if (name && (all || (open ? strncmp(name, prefix.p, prefix.n) == 0 : str_is(pattern, name))))
+            set |= UINT64_C(1) << t;
+    }
+    return set;
+}
+
+// Laid out like the ids of base/id.h, so that it tells the partner and sorts by time; the random bits are the sequence.
+void event_id_format(const struct event *e, char out[EVENT_ID_TEXT]) {
+    struct uuid id;
+    uint64_t ms = (uint64_t)e->created.ms, sequence = (uint64_t)e->sequence, partner = (uint64_t)e->partner_id;
+    uint64_t high = ms << 16 | 0x8000 | (sequence >> 42 & 0xfff);
+    uint64_t low = UINT64_C(1) << 63 | (sequence & ((UINT64_C(1) << 42) - 1)) << UUID_PARTNER_BITS | partner;
+    for (int i = 0; i < 8; i++) {
+        id.b[i] = (uint8_t)(high >> (56 - 8 * i));
+        id.b[8 + i] = (uint8_t)(low >> (56 - 8 * i));
+    }
+    memcpy(out, "evt_", 4);
+    uuid_format(id, out + 4);
 }
 
 enum event_type event_of_order(enum order_state s) {
@@ -116,6 +145,7 @@ struct reader {
     const uint8_t *p, *end;
     struct arena *arena;
     bool bad; // set once, for good; what is read afterwards is zero
+    unsigned version;
 };
 
 static uint8_t get_byte(struct reader *r) {
@@ -229,7 +259,8 @@ static struct money get_money(struct reader *r) {
 static struct reader reader_on(struct str payload, struct arena *a, char kind) {
     const uint8_t *p = (const uint8_t *)(payload.n > 0 ? payload.p : "");
     struct reader r = {.p = p, .end = p + payload.n, .arena = a};
-    if (get_byte(&r) != VERSION)
+    r.version = get_byte(&r);
+    if (r.version < 1 || r.version > VERSION)
         r.bad = true;
     if (get_byte(&r) != (uint8_t)kind)
         r.bad = true;
@@ -244,9 +275,21 @@ static enum err_kind reader_done(const struct reader *r, struct err *err) {
     return ERR_NONE;
 }
 
+// ---- what was before: a 0 for nothing, or a 1 and the fields ----
+
+static void put_past(struct buf *out, const void *was) {
+    put_u64(out, was != NULL);
+}
+
+static enum event_past get_past(struct reader *r) {
+    if (r->version < 2)
+        return PAST_UNKNOWN;
+    return get_below(r, 2) ? PAST_KNOWN : PAST_NONE;
+}
+
 // ---- the resources: pack and unpack in the same order ----
 
-void event_pack_order(struct buf *out, const struct order *o) {
+void event_pack_order(struct buf *out, const struct order *o, const struct order_was *was) {
     put_head(out, 'o');
     put_uuid(out, o->id);
     put_i64(out, o->partner_id);
@@ -267,9 +310,12 @@ void event_pack_order(struct buf *out, const struct order *o) {
     put_str(out, o->failure);
     put_wall(out, o->created);
     put_wall(out, o->finished);
+    put_past(out, was);
+    if (was)
+        put_u64(out, (uint64_t)was->state);
 }
 
-enum err_kind event_unpack_order(struct str payload, struct arena *a, struct order *out, struct err *err) {
+enum err_kind event_unpack_order(struct str payload, struct arena *a, struct order *out, struct order_was *was, struct err *err) {
     struct reader r = reader_on(payload, a, 'o');
     struct order o = {0};
     o.id = get_uuid(&r);
@@ -291,13 +337,18 @@ enum err_kind event_unpack_order(struct str payload, struct arena *a, struct ord
     o.failure = get_str(&r);
     o.created = get_wall(&r);
     o.finished = get_wall(&r);
+    struct order_was before = {.past = get_past(&r)};
+    if (before.past == PAST_KNOWN)
+        before.state = (enum order_state)get_below(&r, ORDER_FAILED + 1);
     enum err_kind kind = reader_done(&r, err);
-    if (kind == ERR_NONE)
+    if (kind == ERR_NONE) {
         *out = o;
+        *was = before;
+    }
     return kind;
 }
 
-void event_pack_subscription(struct buf *out, const struct subscription *s, int threshold) {
+void event_pack_subscription(struct buf *out, const struct subscription *s, const struct subscription_was *was, int threshold) {
     put_head(out, 's');
     put_uuid(out, s->id);
     put_i64(out, s->partner_id);
@@ -320,9 +371,17 @@ void event_pack_subscription(struct buf *out, const struct subscription *s, int 
     put_wall(out, s->balance_as_of);
     put_money(out, s->sold);
     put_i64(out, threshold);
+    put_past(out, was);
+    if (!was)
+        return;
+    put_u64(out, (uint64_t)was->state);
+    put_wall(out, was->activation);
+    put_wall(out, was->expiry);
+    put_i64(out, was->spent_bytes);
 }
 
-enum err_kind event_unpack_subscription(struct str payload, struct arena *a, struct subscription *out, int *threshold, struct err *err) {
+enum err_kind event_unpack_subscription(struct str payload, struct arena *a, struct subscription *out, struct subscription_was *was,
+                                        int *threshold, struct err *err) {
     struct reader r = reader_on(payload, a, 's');
     struct subscription s = {0};
     s.id = get_uuid(&r);
@@ -346,9 +405,17 @@ enum err_kind event_unpack_subscription(struct str payload, struct arena *a, str
     s.balance_as_of = get_wall(&r);
     s.sold = get_money(&r);
     int percent = (int)get_within(&r, 0, 100);
+    struct subscription_was before = {.past = get_past(&r)};
+    if (before.past == PAST_KNOWN) {
+        before.state = (enum subscription_state)get_below(&r, SUB_EXPIRED + 1);
+        before.activation = get_wall(&r);
+        before.expiry = get_wall(&r);
+        before.spent_bytes = get_within(&r, 0, s.initial_bytes);
+    }
     enum err_kind kind = reader_done(&r, err);
     if (kind == ERR_NONE) {
         *out = s;
+        *was = before;
         *threshold = percent;
     }
     return kind;
@@ -386,20 +453,32 @@ static struct sim get_sim(struct reader *r) {
     return s;
 }
 
-void event_pack_sim(struct buf *out, const struct sim *s, enum esim_status before) {
+void event_pack_sim(struct buf *out, const struct sim *s, const struct sim_was *was) {
     put_head(out, 'i');
     put_sim(out, s);
-    put_u64(out, (uint64_t)before);
+    put_past(out, was);
+    if (!was)
+        return;
+    put_u64(out, (uint64_t)was->service);
+    put_u64(out, (uint64_t)was->esim);
+    put_str(out, was->eid);
 }
 
-enum err_kind event_unpack_sim(struct str payload, struct arena *a, struct sim *out, enum esim_status *before, struct err *err) {
+enum err_kind event_unpack_sim(struct str payload, struct arena *a, struct sim *out, struct sim_was *was, struct err *err) {
     struct reader r = reader_on(payload, a, 'i');
     struct sim s = get_sim(&r);
-    enum esim_status was = (enum esim_status)get_below(&r, ESIM_UNAVAILABLE + 1);
+    struct sim_was before = {.past = get_past(&r)};
+    if (before.past == PAST_KNOWN) {
+        before.service = (enum sim_service)get_below(&r, SIM_ACTIVE + 1);
+        before.esim = (enum esim_status)get_below(&r, ESIM_UNAVAILABLE + 1);
+        before.eid = get_str(&r);
+    } else if (before.past == PAST_UNKNOWN) {
+        (void)get_below(&r, ESIM_UNAVAILABLE + 1); // version 1 kept the profile's status alone
+    }
     enum err_kind kind = reader_done(&r, err);
     if (kind == ERR_NONE) {
         *out = s;
-        *before = was;
+        *was = before;
     }
     return kind;
 }

@@ -17,29 +17,33 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct subscription s;
     struct sim m;
     int threshold;
-    enum esim_status before;
+    struct order_was order_was;
+    struct subscription_was subscription_was;
+    struct sim_was sim_was;
+    // Those of an older version are packed in today's: only what they say is the same.
+    bool today = size > 0 && data[0] == 2;
     int taken = 0;
-    enum err_kind k = event_unpack_order(payload, &arena, &o, &err);
+    enum err_kind k = event_unpack_order(payload, &arena, &o, &order_was, &err);
     CHECK(k == ERR_NONE || k == ERR_CORRUPT);
     if (k == ERR_NONE) {
         taken++;
-        event_pack_order(&again, &o);
+        event_pack_order(&again, &o, order_was.past == PAST_KNOWN ? &order_was : NULL);
     }
-    k = event_unpack_subscription(payload, &arena, &s, &threshold, &err);
+    k = event_unpack_subscription(payload, &arena, &s, &subscription_was, &threshold, &err);
     CHECK(k == ERR_NONE || k == ERR_CORRUPT);
     if (k == ERR_NONE) {
         taken++;
         CHECK(s.spent_bytes >= 0 && s.spent_bytes <= s.initial_bytes);
-        event_pack_subscription(&again, &s, threshold);
+        event_pack_subscription(&again, &s, subscription_was.past == PAST_KNOWN ? &subscription_was : NULL, threshold);
     }
-    k = event_unpack_sim(payload, &arena, &m, &before, &err);
+    k = event_unpack_sim(payload, &arena, &m, &sim_was, &err);
     CHECK(k == ERR_NONE || k == ERR_CORRUPT);
     if (k == ERR_NONE) {
         taken++;
-        event_pack_sim(&again, &m, before);
+        event_pack_sim(&again, &m, sim_was.past == PAST_KNOWN ? &sim_was : NULL);
     }
     CHECK(taken <= 1);
-    if (taken)
+    if (taken && today)
         CHECK(!again.failed && str_eq(buf_str(&again), payload));
 
     buf_release(&again);

@@ -228,6 +228,10 @@ static void same_sim(const struct sim *a, const struct sim *b) {
     same_wall(a->modified, b->modified);
 }
 
+static const void *maybe(const void *was) {
+    return flip() ? was : NULL;
+}
+
 // ---- tests ----
 
 static void event_payload_comes_back_as_it_was(void **state) {
@@ -240,28 +244,51 @@ static void event_payload_comes_back_as_it_was(void **state) {
 
         struct order o = random_order(), o2;
         buf_clear(&buf);
-        event_pack_order(&buf, &o);
+        struct order_was order_was = order_was_in((enum order_state)rng_below(&rng, 4)), order_was2;
+        const struct order_was *before_order = maybe(&order_was);
+        event_pack_order(&buf, &o, before_order);
         assert_false(buf.failed);
-        assert_int_equal(event_unpack_order(buf_str(&buf), &arena, &o2, &err), ERR_NONE);
+        assert_int_equal(event_unpack_order(buf_str(&buf), &arena, &o2, &order_was2, &err), ERR_NONE);
         same_order(&o, &o2);
+        assert_int_equal(order_was2.past, before_order ? PAST_KNOWN : PAST_NONE);
+        if (before_order)
+            assert_int_equal(order_was.state, order_was2.state);
 
         struct subscription s = random_subscription(), s2;
         int threshold = (int)rng_below(&rng, 101), threshold2;
         buf_clear(&buf);
-        event_pack_subscription(&buf, &s, threshold);
+        struct subscription before = random_subscription();
+        before.spent_bytes = random_positive(s.initial_bytes);
+        struct subscription_was sub_was = subscription_was_like(&before), sub_was2;
+        const struct subscription_was *before_sub = maybe(&sub_was);
+        event_pack_subscription(&buf, &s, before_sub, threshold);
         assert_false(buf.failed);
-        assert_int_equal(event_unpack_subscription(buf_str(&buf), &arena, &s2, &threshold2, &err), ERR_NONE);
+        assert_int_equal(event_unpack_subscription(buf_str(&buf), &arena, &s2, &sub_was2, &threshold2, &err), ERR_NONE);
+        assert_int_equal(sub_was2.past, before_sub ? PAST_KNOWN : PAST_NONE);
+        if (before_sub) {
+            assert_int_equal(sub_was.state, sub_was2.state);
+            assert_int_equal(sub_was.spent_bytes, sub_was2.spent_bytes);
+            same_wall(sub_was.activation, sub_was2.activation);
+            same_wall(sub_was.expiry, sub_was2.expiry);
+        }
         same_subscription(&s, &s2);
         assert_int_equal(threshold, threshold2);
 
         struct sim m = random_sim(), m2;
-        enum esim_status before = (enum esim_status)rng_below(&rng, 5), before2;
+        struct sim before_m = random_sim();
+        struct sim_was sim_was = sim_was_like(&before_m), sim_was2;
+        const struct sim_was *before_sim = maybe(&sim_was);
         buf_clear(&buf);
-        event_pack_sim(&buf, &m, before);
+        event_pack_sim(&buf, &m, before_sim);
         assert_false(buf.failed);
-        assert_int_equal(event_unpack_sim(buf_str(&buf), &arena, &m2, &before2, &err), ERR_NONE);
+        assert_int_equal(event_unpack_sim(buf_str(&buf), &arena, &m2, &sim_was2, &err), ERR_NONE);
         same_sim(&m, &m2);
-        assert_int_equal(before, before2);
+        assert_int_equal(sim_was2.past, before_sim ? PAST_KNOWN : PAST_NONE);
+        if (before_sim) {
+            assert_int_equal(sim_was.esim, sim_was2.esim);
+            assert_int_equal(sim_was.service, sim_was2.service);
+            same_str(sim_was.eid, sim_was2.eid);
+        }
     }
     buf_release(&buf);
 }
@@ -272,8 +299,8 @@ static void event_payload_holds_no_personal_data(void **state) {
     buf_init(&buf, EVENT_PAYLOAD_MAX);
     struct order o = {.country = "GB", .iccid = ICCID_NONE, .subscriber = {.email = STR("jo@example.com"), .first_name = STR("Josephine")}};
     struct subscription s = {.email = STR("jo@example.com")};
-    event_pack_order(&buf, &o);
-    event_pack_subscription(&buf, &s, 0);
+    event_pack_order(&buf, &o, NULL);
+    event_pack_subscription(&buf, &s, NULL, 0);
     assert_null(memmem(buf.p, buf.n, "example", 7));
     assert_null(memmem(buf.p, buf.n, "Josephine", 9));
     buf_release(&buf);
@@ -287,15 +314,16 @@ static void event_payload_cut_or_grown_is_corrupt(void **state) {
         arena_reset(&arena);
         struct order o = random_order(), out = {.partner_id = -5};
         buf_clear(&buf);
-        event_pack_order(&buf, &o);
+        struct order_was was = order_was_in(ORDER_ACCEPTED), was2;
+        event_pack_order(&buf, &o, &was);
         for (size_t n = 0; n < buf.n; n++) {
             struct err err = {0};
-            assert_int_equal(event_unpack_order((struct str){buf.p, n}, &arena, &out, &err), ERR_CORRUPT);
+            assert_int_equal(event_unpack_order((struct str){buf.p, n}, &arena, &out, &was2, &err), ERR_CORRUPT);
             assert_int_equal(out.partner_id, -5); // untouched
         }
         struct err err = {0};
         buf_add_char(&buf, 0);
-        assert_int_equal(event_unpack_order(buf_str(&buf), &arena, &out, &err), ERR_CORRUPT);
+        assert_int_equal(event_unpack_order(buf_str(&buf), &arena, &out, &was2, &err), ERR_CORRUPT);
     }
     buf_release(&buf);
 }
@@ -306,15 +334,17 @@ static void event_payload_of_another_kind_or_version_is_corrupt(void **state) {
     buf_init(&buf, EVENT_PAYLOAD_MAX);
     arena_reset(&arena);
     struct sim m = random_sim();
-    event_pack_sim(&buf, &m, ESIM_NONE);
+    event_pack_sim(&buf, &m, NULL);
     struct err err = {0};
     struct order o;
     struct subscription s;
     struct sim m2;
     int threshold;
-    enum esim_status before;
-    assert_int_equal(event_unpack_order(buf_str(&buf), &arena, &o, &err), ERR_CORRUPT);
-    assert_int_equal(event_unpack_subscription(buf_str(&buf), &arena, &s, &threshold, &err), ERR_CORRUPT);
+    struct order_was order_was;
+    struct subscription_was sub_was;
+    struct sim_was before;
+    assert_int_equal(event_unpack_order(buf_str(&buf), &arena, &o, &order_was, &err), ERR_CORRUPT);
+    assert_int_equal(event_unpack_subscription(buf_str(&buf), &arena, &s, &sub_was, &threshold, &err), ERR_CORRUPT);
     assert_int_equal(event_unpack_sim(buf_str(&buf), &arena, &m2, &before, &err), ERR_NONE);
     buf.p[0]++;
     assert_int_equal(event_unpack_sim(buf_str(&buf), &arena, &m2, &before, &err), ERR_CORRUPT);
@@ -336,14 +366,15 @@ static void event_payload_spoilt_is_corrupt_or_well_formed(void **state) {
         struct subscription s = random_subscription(), out;
         int threshold;
         buf_clear(&buf);
-        event_pack_subscription(&buf, &s, 80);
+        struct subscription_was was = subscription_was_like(&s);
+        event_pack_subscription(&buf, &s, &was, 80);
         for (uint64_t n = 1 + rng_below(&rng, 3); n > 0; n--)
             buf.p[2 + rng_below(&rng, buf.n - 2)] ^= (char)(1 << rng_below(&rng, 8));
-        if (event_unpack_subscription(buf_str(&buf), &arena, &out, &threshold, &err) != ERR_NONE)
+        if (event_unpack_subscription(buf_str(&buf), &arena, &out, &was, &threshold, &err) != ERR_NONE)
             continue;
         taken++;
         buf_clear(&again);
-        event_pack_subscription(&again, &out, threshold);
+        event_pack_subscription(&again, &out, was.past == PAST_KNOWN ? &was : NULL, threshold);
         assert_true(str_eq(buf_str(&again), buf_str(&buf)));
         assert_true(out.spent_bytes >= 0 && out.spent_bytes <= out.initial_bytes);
     }
@@ -358,16 +389,17 @@ static void event_payload_for_which_there_is_no_room_fails(void **state) {
     buf_init(&buf, EVENT_PAYLOAD_MAX);
     arena_reset(&arena);
     struct order o = {.country = "GB", .failure = STR("a reason that takes more memory than there is in an arena of 16 bytes")};
-    event_pack_order(&buf, &o);
+    event_pack_order(&buf, &o, NULL);
     struct arena small;
     arena_init(&small, 16);
     struct err err = {0};
     struct order out;
-    assert_int_equal(event_unpack_order(buf_str(&buf), &small, &out, &err), ERR_INTERNAL);
+    struct order_was was;
+    assert_int_equal(event_unpack_order(buf_str(&buf), &small, &out, &was, &err), ERR_INTERNAL);
     arena_release(&small);
     struct buf tiny;
     buf_init(&tiny, 20);
-    event_pack_order(&tiny, &o);
+    event_pack_order(&tiny, &o, NULL);
     assert_true(tiny.failed);
     buf_release(&tiny);
     buf_release(&buf);
@@ -392,9 +424,67 @@ static void event_payload_of_a_usual_order_is_small(void **state) {
                       .correlation_id = STR("unique-id-from-requester-123"),
                       .created = {INT64_C(1773144000000)},
                       .finished = {INT64_C(1773144000000)}};
-    event_pack_order(&buf, &o);
+    event_pack_order(&buf, &o, NULL);
     assert_in_range(buf.n, 100, 160);
     buf_release(&buf);
+}
+
+// Version 1 ended where today's says what was before; a SIM's ended with the profile's status.
+static void event_payload_of_version_one_is_read(void **state) {
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, EVENT_PAYLOAD_MAX);
+    struct err err = {0};
+    arena_reset(&arena);
+    struct order o = random_order(), o2;
+    struct order_was order_was;
+    event_pack_order(&buf, &o, NULL);
+    buf.p[0] = 1;
+    assert_int_equal(event_unpack_order((struct str){buf.p, buf.n - 1}, &arena, &o2, &order_was, &err), ERR_NONE);
+    same_order(&o, &o2);
+    assert_int_equal(order_was.past, PAST_UNKNOWN);
+    assert_int_equal(event_unpack_order(buf_str(&buf), &arena, &o2, &order_was, &err), ERR_CORRUPT);
+
+    struct sim m = random_sim(), m2;
+    struct sim_was sim_was;
+    buf_clear(&buf);
+    event_pack_sim(&buf, &m, NULL);
+    buf.p[0] = 1;
+    buf.p[buf.n - 1] = ESIM_RELEASED;
+    assert_int_equal(event_unpack_sim(buf_str(&buf), &arena, &m2, &sim_was, &err), ERR_NONE);
+    same_sim(&m, &m2);
+    assert_int_equal(sim_was.past, PAST_UNKNOWN);
+    buf_release(&buf);
+}
+
+static void event_filters_name_types(void **state) {
+    (void)state;
+    assert_true(event_types_named(STR("order.completed")) == UINT64_C(1) << EVENT_ORDER_COMPLETED);
+    uint64_t orders = UINT64_C(1) << EVENT_ORDER_ACCEPTED | UINT64_C(1) << EVENT_ORDER_FULFILLING | UINT64_C(1) << EVENT_ORDER_COMPLETED |
+                      UINT64_C(1) << EVENT_ORDER_FAILED;
+    assert_true(event_types_named(STR("order.*")) == orders);
+    assert_true((event_types_named(STR("*")) & orders) == orders);
+    static const char *const none[] = {"", "order", "order.", "order.c*", ".*", "**", "orders.*", "Order.completed", "order.completed "};
+    for (size_t i = 0; i < ARRAY_LEN(none); i++)
+        assert_true(event_types_named(str_of(none[i])) == 0);
+}
+
+static void event_ids_are_stable_and_apart(void **state) {
+    (void)state;
+    struct event e = {.partner_id = 7, .sequence = 1, .created = {1795435200000}}, other;
+    char id[EVENT_ID_TEXT], id2[EVENT_ID_TEXT];
+    event_id_format(&e, id);
+    assert_string_equal(id, "evt_01a20846-fe00-8000-8000-000000100007");
+    struct uuid uuid;
+    assert_true(uuid_parse(str_of(id + 4), &uuid));
+    assert_int_equal(uuid_partner(uuid), 7);
+    assert_int_equal(uuid_time(uuid).ms, e.created.ms);
+    for (int bit = 0; bit < 53; bit++) {
+        other = e;
+        other.sequence ^= INT64_C(1) << bit;
+        event_id_format(&other, id2);
+        assert_string_not_equal(id, id2);
+    }
 }
 
 static void event_types_have_names_and_keep_their_numbers(void **state) {
@@ -441,6 +531,9 @@ int main(void) {
         cmocka_unit_test(event_payload_spoilt_is_corrupt_or_well_formed),
         cmocka_unit_test(event_payload_for_which_there_is_no_room_fails),
         cmocka_unit_test(event_payload_of_a_usual_order_is_small),
+        cmocka_unit_test(event_payload_of_version_one_is_read),
+        cmocka_unit_test(event_filters_name_types),
+        cmocka_unit_test(event_ids_are_stable_and_apart),
         cmocka_unit_test(event_types_have_names_and_keep_their_numbers),
         cmocka_unit_test(event_of_a_state_is_named_after_it),
     };

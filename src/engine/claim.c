@@ -87,7 +87,8 @@ enum err_kind claim_task(struct turn *t, struct hand *h, int i, int peer, struct
         h->order_dirty = true;
         struct event e = {h->order.partner_id, 0, EVENT_ORDER_FULFILLING, h->partner_now, h->order.id, h->order.iccid, STR_NONE};
         buf_clear(&t->payload);
-        event_pack_order(&t->payload, &h->order);
+        struct order_was was = order_was_in(ORDER_ACCEPTED);
+        event_pack_order(&t->payload, &h->order, &was);
         k = turn_event(t, &e, err);
         if (k)
             return k;

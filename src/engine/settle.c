@@ -75,10 +75,11 @@ enum err_kind turn_event(struct turn *t, struct event *e, struct err *err) {
     return store_event_append(t->tx, e, err);
 }
 
-static enum err_kind order_event(struct turn *t, struct hand *h, enum event_type type, struct err *err) {
+static enum err_kind order_event(struct turn *t, struct hand *h, enum event_type type, enum order_state was_in, struct err *err) {
     struct event e = {h->order.partner_id, 0, type, h->partner_now, h->order.id, h->order.iccid, STR_NONE};
     buf_clear(&t->payload);
-    event_pack_order(&t->payload, &h->order);
+    struct order_was was = order_was_in(was_in);
+    event_pack_order(&t->payload, &h->order, &was);
     return turn_event(t, &e, err);
 }
 
@@ -221,7 +222,8 @@ static enum err_kind complete(struct turn *t, struct hand *h, struct err *err) {
         return err_set(err, ERR_CORRUPT, "the order is done and has no SIM");
 
     bool activation = h->order.operation == OP_ACTIVATION;
-    enum esim_status esim_before = h->sim.esim;
+    enum order_state order_was = h->order.state;
+    struct sim_was sim_was = sim_was_like(&h->sim);
     if (activation)
         k = move_sim(t, h, SIM_ACTIVE, err);
     if (k)
@@ -237,13 +239,13 @@ static enum err_kind complete(struct turn *t, struct hand *h, struct err *err) {
     if (!k)
         k = move_order(h, ORDER_COMPLETED, err);
     if (!k)
-        k = order_event(t, h, EVENT_ORDER_COMPLETED, err);
+        k = order_event(t, h, EVENT_ORDER_COMPLETED, order_was, err);
     if (k)
         return k;
     if (activation) {
         struct event e = {h->order.partner_id, 0, EVENT_SIM_ACTIVATED, h->partner_now, h->order.id, h->order.iccid, STR_NONE};
         buf_clear(&t->payload);
-        event_pack_sim(&t->payload, &h->sim, esim_before);
+        event_pack_sim(&t->payload, &h->sim, &sim_was);
         k = turn_event(t, &e, err);
         if (k)
             return k;
@@ -254,7 +256,7 @@ static enum err_kind complete(struct turn *t, struct hand *h, struct err *err) {
                       .order_id = h->order.id,
                       .iccid = h->order.iccid};
     buf_clear(&t->payload);
-    event_pack_subscription(&t->payload, &sub, 0);
+    event_pack_subscription(&t->payload, &sub, NULL, 0);
     k = turn_event(t, &e, err);
     if (!k)
         finished_line(t, h);
@@ -277,10 +279,11 @@ enum err_kind hand_fail(struct turn *t, struct hand *h, struct err *err) {
         if (!k)
             k = store_cap_add(t->tx, h->order.partner_id, month, -1, err);
     }
+    enum order_state was = h->order.state;
     if (!k)
         k = move_order(h, ORDER_FAILED, err);
     if (!k)
-        k = order_event(t, h, EVENT_ORDER_FAILED, err);
+        k = order_event(t, h, EVENT_ORDER_FAILED, was, err);
     if (!k)
         finished_line(t, h);
     return k;

@@ -215,7 +215,7 @@ static enum err_kind place(struct tx *tx, void *ctx, struct err *err) {
         return k;
     struct buf payload;
     buf_init(&payload, 65536);
-    event_pack_order(&payload, o);
+    event_pack_order(&payload, o, NULL);
     struct event e = {.partner_id = o->partner_id,
                       .type = EVENT_ORDER_ACCEPTED,
                       .created = o->created,

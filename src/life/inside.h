@@ -8,9 +8,9 @@
 #include "base/buf.h"
 #include "life/life.h"
 
-// Appends an event about a subscription; the buffer is the caller's, to be used again. `threshold` in percent, 0: none.
-NODISCARD enum err_kind life_tell(struct tx *tx, struct buf *payload, const struct subscription *s, enum event_type type, int threshold,
-                                  struct wall created, struct err *err);
+// Appends an event about a subscription that was like `was`; the buffer is the caller's, to be used again. `threshold` in percent, 0: none.
+NODISCARD enum err_kind life_tell(struct tx *tx, struct buf *payload, const struct subscription *s, const struct subscription_was *was,
+                                  enum event_type type, int threshold, struct wall created, struct err *err);
 // The move at `at` and its event, dated `created`, without the row.
 NODISCARD enum err_kind life_step(struct tx *tx, struct buf *payload, struct subscription *s, enum subscription_cue cue, struct wall at,
                                   struct wall created, struct err *err);

@@ -6,10 +6,10 @@
 #include "store/store_event.h"
 #include "store/store_subscription.h"
 
-enum err_kind life_tell(struct tx *tx, struct buf *payload, const struct subscription *s, enum event_type type, int threshold,
-                        struct wall created, struct err *err) {
+enum err_kind life_tell(struct tx *tx, struct buf *payload, const struct subscription *s, const struct subscription_was *was,
+                        enum event_type type, int threshold, struct wall created, struct err *err) {
     buf_clear(payload);
-    event_pack_subscription(payload, s, threshold);
+    event_pack_subscription(payload, s, was, threshold);
     if (payload->failed)
         return err_set(err, ERR_INTERNAL, "the subscription does not fit into an event");
     struct event e = {
@@ -25,8 +25,9 @@ enum err_kind life_tell(struct tx *tx, struct buf *payload, const struct subscri
 
 enum err_kind life_step(struct tx *tx, struct buf *payload, struct subscription *s, enum subscription_cue cue, struct wall at,
                         struct wall created, struct err *err) {
+    struct subscription_was was = subscription_was_like(s);
     enum err_kind kind = subscription_move(s, cue, at, err);
-    return kind ? kind : life_tell(tx, payload, s, event_of_subscription(s->state), 0, created, err);
+    return kind ? kind : life_tell(tx, payload, s, &was, event_of_subscription(s->state), 0, created, err);
 }
 
 enum err_kind life_move(struct tx *tx, struct subscription *s, enum subscription_cue cue, struct wall at, struct err *err) {

@@ -14,11 +14,11 @@ static enum err_kind tell(struct tx *tx, const struct sim *sim, enum event_type 
     return store_event_append(tx, &e, err);
 }
 
-static enum err_kind tell_sim(struct tx *tx, const struct sim *sim, enum event_type type, enum esim_status before, struct wall at,
+static enum err_kind tell_sim(struct tx *tx, const struct sim *sim, enum event_type type, const struct sim_was *was, struct wall at,
                               struct err *err) {
     struct buf payload;
     buf_init(&payload, EVENT_PAYLOAD_MAX);
-    event_pack_sim(&payload, sim, before);
+    event_pack_sim(&payload, sim, was);
     enum err_kind kind = tell(tx, sim, type, &payload, at, err);
     buf_release(&payload);
     return kind;
@@ -35,11 +35,11 @@ static enum err_kind tell_progress(struct tx *tx, const struct sim *sim, const s
 }
 
 static enum err_kind move(struct tx *tx, struct sim *sim, enum esim_status to, struct wall at, struct err *err) {
-    enum esim_status before = sim->esim;
-    CHECK(esim_may(before, to));
+    struct sim_was was = sim_was_like(sim);
+    CHECK(esim_may(sim->esim, to));
     sim->esim = to;
     sim->modified = at;
-    return tell_sim(tx, sim, EVENT_SIM_STATUS_CHANGED, before, at, err);
+    return tell_sim(tx, sim, EVENT_SIM_STATUS_CHANGED, &was, at, err);
 }
 
 enum err_kind life_profile_eid(struct tx *tx, struct sim *sim, struct str eid, struct wall at, struct err *err) {
@@ -49,10 +49,11 @@ enum err_kind life_profile_eid(struct tx *tx, struct sim *sim, struct str eid, s
         return err_set(err, ERR_CONFLICT, "eid: can be changed while the eSIM is Released only; it is %s", esim_status_words[sim->esim]);
     if (str_eq(sim->eid, eid)) // said again: so it is already
         return ERR_NONE;
+    struct sim_was was = sim_was_like(sim);
     sim->eid = eid;
     sim->modified = at;
     enum err_kind kind = store_sim_update(tx, sim, err);
-    return kind ? kind : tell_sim(tx, sim, EVENT_SIM_EID_CHANGED, sim->esim, at, err);
+    return kind ? kind : tell_sim(tx, sim, EVENT_SIM_EID_CHANGED, &was, at, err);
 }
 
 enum err_kind life_profile_progress(struct tx *tx, struct sim *sim, const struct profile_progress *p, struct wall at, struct err *err) {

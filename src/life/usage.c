@@ -103,11 +103,13 @@ static enum err_kind begin(struct booking *b, struct candidate *c, struct wall f
 }
 
 static enum err_kind warn(struct booking *b, const struct subscription *s, int64_t before, struct err *err) {
+    struct subscription_was was = subscription_was_like(s);
+    was.spent_bytes = before;
     for (int i = 0; i < b->thresholds.n; i++) {
         int percent = b->thresholds.percent[i];
         if (!subscription_crossed(s, before, percent))
             continue;
-        enum err_kind kind = life_tell(b->tx, &b->payload, s, EVENT_SUBSCRIPTION_THRESHOLD, percent, b->now, err);
+        enum err_kind kind = life_tell(b->tx, &b->payload, s, &was, EVENT_SUBSCRIPTION_THRESHOLD, percent, b->now, err);
         if (kind)
             return kind;
     }

@@ -341,8 +341,16 @@ const struct statement_text statements[STATEMENTS] = {
                                               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
     [ST_EVENT_LIST] = READS("event_list", "SELECT partner_id, sequence, type, created, order_id, iccid, payload FROM event"
                                           " WHERE partner_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"),
-    [ST_EVENT_RANGE] = READS("event_range", "SELECT (SELECT min(sequence) FROM event WHERE partner_id = ?1),"
-                                            " (SELECT max(sequence) FROM event WHERE partner_id = ?1)"),
+    [ST_EVENT_FIND] = READS("event_find", "SELECT partner_id, sequence, type, created, order_id, iccid, payload FROM event"
+                                          " WHERE partner_id = ?1 AND sequence > ?2 AND sequence <= ?3 AND (?4 >> type) & 1 = 1"
+                                          " ORDER BY sequence LIMIT ?5"),
+    [ST_EVENT_RANGE] = READS("event_range", "SELECT coalesce((SELECT max(sequence) FROM event WHERE partner_id = ?1),"
+                                            " (SELECT last FROM partner_sequence WHERE partner_id = ?1), 0),"
+                                            " (SELECT min(sequence) FROM event WHERE partner_id = ?1)"),
+    // The first to be kept in a span. Instants need not grow with sequences: a clock may be set back.
+    [ST_EVENT_KEPT] = READS("event_kept", "SELECT min(sequence) FROM event WHERE partner_id = ?1 AND sequence >= ?2 AND sequence < ?3"
+                                          " AND created >= ?4"),
+    [ST_EVENT_DROP] = WRITE_NOW("event_drop", "DELETE FROM event WHERE partner_id = ?1 AND sequence < ?2"),
 
     // ---- idempotency ----
     [ST_IDEM_GET] = READS("idem_get", "SELECT digest, state, owner, since, status, headers, body FROM idempotency"

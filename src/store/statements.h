@@ -143,7 +143,10 @@ enum statement {
     ST_SEQUENCE_SET,
     ST_EVENT_INSERT,
     ST_EVENT_LIST,
+    ST_EVENT_FIND,
     ST_EVENT_RANGE,
+    ST_EVENT_KEPT,
+    ST_EVENT_DROP,
     // idempotency
     ST_IDEM_GET,
     ST_IDEM_INSERT,

@@ -75,6 +75,7 @@ static enum err_kind begin(struct store *s, struct err *err) {
     tx->trouble = ERR_NONE;
     tx->wrote = false;
     tx->news = 0;
+    tx->told = 0;
     tx->now = clock_wall(s->o.clock);
     return tx->db->driver->begin(tx->db, err);
 }
@@ -83,6 +84,7 @@ static void undo_all(struct store *s) {
     struct tx *tx = &s->writer;
     tx->db->driver->rollback(tx->db);
     tx->news = 0;
+    tx->told = 0;
     tx_forget(tx);
 }
 
@@ -148,6 +150,7 @@ static bool run_undoable(struct store *s, struct store_job *job, struct err *err
     struct tx *tx = &s->writer;
     const struct db_driver *d = tx->db->driver;
     unsigned news = tx->news;
+    size_t told = tx->told;
     if (d->savepoint(tx->db, err))
         return false;
     enum err_kind kind = run_job(s, job);
@@ -160,6 +163,7 @@ static bool run_undoable(struct store *s, struct store_job *job, struct err *err
     if (!kind)
         return true;
     tx->news = news;
+    tx->told = told;
     tx_forget(tx);
     return d->undo(tx->db, err) == ERR_NONE;
 }
@@ -200,6 +204,12 @@ static enum verdict run_single(struct store *s, struct store_job *job) {
     job->kind = kind;
     job->err = err;
     return kind == ERR_RETRY ? BATCH_AGAIN : BATCH_FAILED;
+}
+
+const struct store_told *store_told(const struct store *s, size_t *n, bool *all) {
+    *all = s->writer.told <= STORE_TOLD_MAX;
+    *n = *all ? s->writer.told : STORE_TOLD_MAX;
+    return s->writer.told_list;
 }
 
 static void announce(struct store *s) {

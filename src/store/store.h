@@ -82,6 +82,17 @@ void tx_news(struct tx *tx, unsigned news); // a writing verb says what it touch
 // `fn` is called on the writer's thread after each commit that made one of `news`; registered while no job is in work, at most 8.
 void store_on_commit(struct store *s, unsigned news, void (*fn)(void *ctx, unsigned news), void *ctx);
 
+// For hooks of NEWS_EVENTS, during the call: the events of that commit, in the order in which they were appended. Past STORE_TOLD_MAX of
+// them *all is false: others were committed, too.
+#define STORE_TOLD_MAX 8192
+struct store_told {
+    int64_t partner_id;
+    int64_t sequence;
+    struct uuid order_id; // zero when none
+    int type;             // enum event_type
+};
+const struct store_told *store_told(const struct store *s, size_t *n, bool *all);
+
 struct wall tx_now(const struct tx *tx); // real time, the same for the whole job
 const struct rng *tx_rng(const struct tx *tx);
 int64_t tx_number(struct tx *tx); // a fresh row number, growing (tasks)

@@ -1063,7 +1063,7 @@ JOB(event_job) {
     size_t n = 9;
     int64_t first = -1, last = -1;
     OK(store_event_range(tx, f->live.id, &first, &last, err));
-    assert_int_equal(first, 0);
+    assert_int_equal(first, 1);
     assert_int_equal(last, 0);
     e.payload = (struct str){"a\0b", 3};
     OK(store_event_append(tx, &e, err));
@@ -1099,7 +1099,76 @@ JOB(event_job) {
     OK(store_event_range(tx, f->live.id, &first, &last, err));
     assert_int_equal(first, 1);
     assert_int_equal(last, 2);
+
+    uint64_t accepted = UINT64_C(1) << EVENT_ORDER_ACCEPTED, activated = UINT64_C(1) << EVENT_SIM_ACTIVATED;
+    OK(store_event_find(tx, f->live.id, 0, 2, accepted | activated, 10, a, &list, &n, err));
+    assert_int_equal(n, 2);
+    OK(store_event_find(tx, f->live.id, 0, 2, activated, 10, a, &list, &n, err));
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].sequence, 2);
+    OK(store_event_find(tx, f->live.id, 0, 1, activated, 10, a, &list, &n, err));
+    assert_int_equal(n, 0);
+    OK(store_event_find(tx, f->live.id, 1, 2, accepted, 10, a, &list, &n, err));
+    assert_int_equal(n, 0);
+    OK(store_event_find(tx, f->live.id, 0, 2, UINT64_C(1) << 63, 10, a, &list, &n, err));
+    assert_int_equal(n, 0);
+    OK(store_event_find(tx, f->live.id, 0, 2, accepted | activated, 1, a, &list, &n, err));
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].sequence, 1);
     return ERR_NONE;
+}
+
+static void span_is(struct tx *tx, struct fixture *f, int64_t first, int64_t last) {
+    struct err *err = &f->err;
+    int64_t f1 = -1, l1 = -1;
+    OK(store_event_range(tx, f->live.id, &f1, &l1, err));
+    assert_int_equal(f1, first);
+    assert_int_equal(l1, last);
+}
+
+// Created at 10, 20, ... but for the fourth, made while the clock was set ahead.
+JOB(event_prune_job) {
+    struct fixture *f = ctx;
+    int64_t dropped = -1;
+    struct event e = {.partner_id = f->live.id, .type = EVENT_SIM_ACTIVATED, .iccid = ICCID_A, .payload = STR("x")};
+    OK(store_event_prune(tx, f->live.id, (struct wall){1000}, 10, &dropped, err));
+    assert_int_equal(dropped, 0);
+    for (int i = 1; i <= 8; i++) {
+        e.created = (struct wall){i == 4 ? 65 : 10 * i};
+        OK(store_event_append(tx, &e, err));
+    }
+    e.partner_id = f->sandbox.id;
+    OK(store_event_append(tx, &e, err));
+    OK(store_event_prune(tx, f->live.id, (struct wall){10}, 10, &dropped, err));
+    assert_int_equal(dropped, 0); // at `before` is kept
+    span_is(tx, f, 1, 8);
+    OK(store_event_prune(tx, f->live.id, (struct wall){31}, 2, &dropped, err));
+    assert_int_equal(dropped, 2);
+    span_is(tx, f, 3, 8);
+    OK(store_event_prune(tx, f->live.id, (struct wall){61}, 10, &dropped, err));
+    assert_int_equal(dropped, 1); // the fourth stands in the way: no gaps
+    span_is(tx, f, 4, 8);
+    OK(store_event_prune(tx, f->live.id, (struct wall){66}, 3, &dropped, err));
+    assert_int_equal(dropped, 3);
+    span_is(tx, f, 7, 8);
+    OK(store_event_prune(tx, f->live.id, (struct wall){1000}, 10, &dropped, err));
+    assert_int_equal(dropped, 2);
+    span_is(tx, f, 9, 8);
+    e.partner_id = f->live.id;
+    OK(store_event_append(tx, &e, err)); // numbers do not come again
+    assert_int_equal(e.sequence, 9);
+    span_is(tx, f, 9, 9);
+    struct event *list;
+    size_t n;
+    OK(store_event_list(tx, f->sandbox.id, 0, 10, &f->arena, &list, &n, err));
+    assert_int_equal(n, 1);
+    return ERR_NONE;
+}
+
+static void old_events_are_dropped_from_the_front(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, event_prune_job);
 }
 
 JOB(event_of_nobody_job) {
@@ -1461,6 +1530,7 @@ int main(void) {
         TEST(a_subscription_hangs_on_its_order_sim_and_product),
         TEST(subscriptions_are_listed_newest_first_by_every_filter),
         TEST(events_are_numbered_by_partner),
+        TEST(old_events_are_dropped_from_the_front),
         TEST(an_idempotency_key_is_answered_once),
         TEST(a_claimed_key_belongs_to_its_claim),
         TEST(old_idempotency_keys_go_in_slices),

@@ -26,6 +26,7 @@ enum err_kind store_event_append(struct tx *tx, struct event *e, struct err *err
         return kind;
     }
     e->sequence = sequence;
+    tx_tell(tx, &(struct store_told){e->partner_id, sequence, e->order_id, (int)e->type});
     tx_news(tx, NEWS_EVENTS);
     return ERR_NONE;
 }
@@ -51,23 +52,52 @@ enum err_kind store_event_list(struct tx *tx, int64_t partner_id, int64_t after,
     return kind;
 }
 
+enum err_kind store_event_find(struct tx *tx, int64_t partner_id, int64_t after, int64_t until, uint64_t types, int64_t limit,
+                               struct arena *a, struct event **out, size_t *n, struct err *err) {
+    struct db_value params[] = {db_int(partner_id), db_int(after), db_int(until), db_int((int64_t)types), db_int(limit)};
+    void *rows = NULL;
+    enum err_kind kind = tx_list(tx, ST_EVENT_FIND, TX_PARAMS(params), read_event, a, sizeof **out, 0, &rows, n, err);
+    if (!kind)
+        *out = rows;
+    return kind;
+}
+
 struct range {
     int64_t first, last;
 };
 
 static void read_range(struct row *r, void *out) {
     struct range *range = out;
-    range->first = row_int_or(r, 0);
-    range->last = row_int_or(r, 0);
+    range->last = row_int(r);
+    range->first = row_int_or(r, range->last + 1);
 }
 
 enum err_kind store_event_range(struct tx *tx, int64_t partner_id, int64_t *first, int64_t *last, struct err *err) {
     struct db_value params[] = {db_int(partner_id)};
     struct range range = {0};
-    enum err_kind kind = tx_get(tx, ST_EVENT_RANGE, TX_PARAMS(params), read_range, NULL, &range, sizeof range, "partner", err);
+    enum err_kind kind = tx->writer ? tx_flush(tx, err) : ERR_NONE; // its own counter may be ahead of the row
+    if (!kind)
+        kind = tx_get(tx, ST_EVENT_RANGE, TX_PARAMS(params), read_range, NULL, &range, sizeof range, "partner", err);
     if (kind)
         return kind;
     *first = range.first;
     *last = range.last;
     return ERR_NONE;
+}
+
+enum err_kind store_event_prune(struct tx *tx, int64_t partner_id, struct wall before, int64_t limit, int64_t *dropped, struct err *err) {
+    int64_t first, last, keep;
+    enum err_kind kind = store_event_range(tx, partner_id, &first, &last, err);
+    if (kind)
+        return kind;
+    int64_t stop = last + 1 - first < limit ? last + 1 : first + limit; // there are no gaps
+    struct db_value span[] = {db_int(partner_id), db_int(first), db_int(stop), db_int(before.ms)};
+    kind = tx_int(tx, ST_EVENT_KEPT, TX_PARAMS(span), &keep, err);
+    if (kind)
+        return kind;
+    if (keep == 0)
+        keep = stop;
+    *dropped = 0;
+    struct db_value drop[] = {db_int(partner_id), db_int(keep)};
+    return keep > first ? tx_exec_changed(tx, ST_EVENT_DROP, TX_PARAMS(drop), dropped, err) : ERR_NONE;
 }

@@ -326,7 +326,11 @@ static void a_reader_sees_one_state(void **state) {
 
 // ---- news ----
 
+static struct store *told_by; // whose store_told hear() looks at; NULL: nobody's
+
 struct heard {
+    struct store_told told[8];
+    size_t n_told;
     unsigned news;
     int times;
 };
@@ -335,6 +339,12 @@ static void hear(void *ctx, unsigned news) {
     struct heard *h = ctx;
     h->news |= news;
     h->times++;
+    bool all = false;
+    size_t n = 0;
+    const struct store_told *told = told_by ? store_told(told_by, &n, &all) : NULL;
+    assert_true(!told_by || all);
+    for (h->n_told = 0; h->n_told < n; h->n_told++)
+        h->told[h->n_told] = told[h->n_told];
 }
 
 static void only_what_was_committed_is_news(void **state) {
@@ -342,6 +352,7 @@ static void only_what_was_committed_is_news(void **state) {
     struct heard events = {0}, others = {0};
     store_on_commit(f->store, NEWS_EVENTS | NEWS_TASKS, hear, &events);
     store_on_commit(f->store, NEWS_KEYS, hear, &others);
+    told_by = f->store;
     struct note failing = note_new(f, 1);
     failing.fails_after_writing = true;
     note_submit(&failing);
@@ -352,12 +363,48 @@ static void only_what_was_committed_is_news(void **state) {
     run_as_batch(f, notes, 3);
     assert_int_equal(events.times, 1);
     assert_int_equal(events.news, NEWS_EVENTS);
+    assert_int_equal(events.n_told, 2); // not that of the job which was undone
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(events.told[i].partner_id, f->live.id);
+        assert_int_equal(events.told[i].sequence, i + 1);
+        assert_int_equal(events.told[i].type, EVENT_SIM_ACTIVATED);
+    }
     notes[0] = note_new(f, 7);
     notes[1] = note_new(f, 8);
     notes[0].fails_after_writing = notes[1].fails_after_writing = true;
     run_as_batch(f, notes, 2);
     assert_int_equal(events.times, 1);
     assert_int_equal(others.times, 0);
+    told_by = NULL;
+}
+
+JOB(many_events_job) {
+    struct fixture *f = ctx;
+    struct event e = {.partner_id = f->live.id, .type = EVENT_SIM_ACTIVATED, .created = tx_now(tx), .iccid = ICCID_NONE};
+    for (int i = 0; i <= STORE_TOLD_MAX; i++)
+        OK(store_event_append(tx, &e, err));
+    return ERR_NONE;
+}
+
+static void hear_many(void *ctx, unsigned news) {
+    (void)news;
+    bool all = true, *said = ctx;
+    size_t n = 0;
+    const struct store_told *told = store_told(told_by, &n, &all);
+    assert_int_equal(n, STORE_TOLD_MAX);
+    assert_int_equal(told[n - 1].sequence, n);
+    *said = !all;
+}
+
+static void news_of_very_many_events_says_that_there_are_more(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    bool said = false;
+    told_by = f->store;
+    store_on_commit(f->store, NEWS_EVENTS, hear_many, &said);
+    OK(store_run(f->store, many_events_job, f, err));
+    assert_true(said);
+    told_by = NULL;
 }
 
 // ---- opening ----
@@ -657,6 +704,7 @@ int main(void) {
         TEST(ids_grow_even_when_the_clock_goes_back),
         TEST(a_reader_sees_one_state),
         TEST(only_what_was_committed_is_news),
+        TEST(news_of_very_many_events_says_that_there_are_more),
         TEST(everything_is_there_after_reopening),
         CLOSED(a_missing_store_is_an_error_unless_it_may_be_made),
         TEST(the_folder_and_the_file_are_the_owners_alone),

@@ -319,10 +319,20 @@ void tx_news(struct tx *tx, unsigned news) {
     tx->news |= news;
 }
 
+void tx_tell(struct tx *tx, const struct store_told *told) {
+    if (tx->told < STORE_TOLD_MAX)
+        tx->told_list[tx->told] = *told;
+    tx->told++;
+}
+
 void tx_init(struct tx *tx, struct store *s, bool writer) {
     *tx = (struct tx){.store = s, .writer = writer};
+    if (writer)
+        tx->told_list = xcalloc(STORE_TOLD_MAX, sizeof *tx->told_list);
 }
 
 void tx_release(struct tx *tx) {
     sequences_empty(&tx->sequences);
+    free(tx->told_list);
+    tx->told_list = NULL;
 }

@@ -33,7 +33,9 @@ struct tx {
     enum err_kind trouble; // what makes the transaction unfit for commit (anything but a broken constraint)
     struct wall now;
     unsigned news;
+    size_t told; // events appended; the first STORE_TOLD_MAX of them stand in told_list
     // the writer's alone
+    struct store_told *told_list;
     struct sequences sequences;
     struct id_gen ids;
     int64_t number, number_kept, number_wanted; // last given out; given out up to here by what is committed; by this transaction
@@ -100,6 +102,7 @@ static inline struct db_value db_currency(const struct money *m) {
 // ---- the transaction's ends, for store.c ----
 void tx_init(struct tx *tx, struct store *s, bool writer);
 void tx_release(struct tx *tx);
+void tx_tell(struct tx *tx, const struct store_told *told);
 NODISCARD enum err_kind tx_start(struct tx *tx, struct err *err); // reads what the writer carries on with, once, after prepare
 NODISCARD enum err_kind tx_flush(struct tx *tx, struct err *err); // writes what is kept in memory: before commit or release
 void tx_committed(struct tx *tx);
