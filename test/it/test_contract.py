@@ -124,7 +124,7 @@ def retry(new_demo, tmp_path):
     assert operator.post(f"/admin/v1/orders/{order['id']}/retry").status_code == 200
     assert api.ended(order["id"])["status"] == "FAILED"
     assert operator.get("/admin/v1/status").json()["tasks"]["PARKED"] == 0
-    assert any(line["event"] == "task.parked" and line["order"] == order["id"] for line in server.log_lines())
+    wait_for(lambda: any(line["event"] == "task.parked" and line["order"] == order["id"] for line in server.log_lines()), 10, "task.parked")
 
 
 def test_every_operation_succeeds_as_documented(demo, api, operator, new_demo, tmp_path):

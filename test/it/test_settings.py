@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 import contract
-from conftest import BUILD, Api
+from conftest import BUILD, Api, wait_for
 
 
 def topupd(*arguments):
@@ -71,6 +71,6 @@ def test_an_operators_token_opens_the_admin_api(tmp_path, new_demo):
     server = new_demo(data=tmp_path / "data")
     contract.secrets.add(token)
     assert Api(server, token).get("/admin/v1/status").status_code == 200
-    assert any(line.get("operator") == "alice" for line in server.log_lines())
+    wait_for(lambda: any(line.get("operator") == "alice" for line in server.log_lines()), 10, "the operator's name in the log")
     busy = topupd("operator", "bob", "-o", f"store={tmp_path}/data")
     assert busy.returncode == 1 and busy.stderr, "two processes wrote to one store"
