@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/idem.h"
+#include "api/park.h"
 #include "api/problem.h"
 #include "api/routes.h"
 #include "api/state.h"
@@ -65,12 +67,15 @@ static void rate_headers(struct call *c) {
 
 // The last step of every call: its reply, or the error that came instead.
 static void call_answer(struct call *c) {
-    if (c->failed == ERR_NONE && c->route && c->route->reply)
+    bool answered = c->idem && c->idem->answered;
+    if (c->failed == ERR_NONE && c->route && c->route->reply && !answered)
         c->route->reply(c);
     if (c->failed == ERR_NONE && (c->x->reply.failed || arena_failed(c->arena)))
         c->failed = err_set(&c->err, ERR_INTERNAL, "the reply does not fit: %zu bytes, arena %zu", c->x->reply.n, c->arena->used);
     if (c->failed != ERR_NONE)
         problem_reply(c);
+    else if (c->idem && c->idem->replayed)
+        http_set_header(c->x, "Idempotent-Replayed", STR("true"));
     rate_headers(c);
     common_headers(c->x, c->correlation_id);
 }
@@ -132,23 +137,48 @@ static bool is_fault_of_body(enum err_kind kind) {
 
 static enum err_kind job_run(struct tx *tx, void *ctx, struct err *err) {
     struct call *c = ctx;
-    c->again = false;
-    return c->route->work(c, tx, err);
+    return c->idem ? idem_run(c, tx, err) : call_work(c, tx, err);
 }
 
 static void job_done(void *ctx, enum err_kind kind, const struct err *err) {
     struct call *c = ctx;
+    bool over;
+    if (c->idem)
+        over = idem_done(c, kind, err);
+    else
+        over = !(call_worked(c, kind, err) && call_go_on(c));
+    if (over)
+        http_resume(c->x);
+}
+
+enum err_kind call_work(struct call *c, struct tx *tx, struct err *err) {
+    c->again = false;
+    c->next_note = STR_NONE;
+    c->worked = c->route->work(c, tx, err);
+    return c->worked;
+}
+
+bool call_worked(struct call *c, enum err_kind kind, const struct err *err) {
     c->failed = kind;
     if (kind != ERR_NONE)
         c->err = *err;
-    if (c->again) {
-        c->steps += kind == ERR_NONE;
-        c->undone += kind != ERR_NONE;
-        c->failed = store_submit(c->api->o.store, &c->job, &c->err);
-        if (c->failed == ERR_NONE) // the call is the next job's now
-            return;
-    }
-    http_resume(c->x);
+    if (!c->again || kind != c->worked) // it was the store that failed
+        return false;
+    c->steps += kind == ERR_NONE;
+    c->undone += kind != ERR_NONE;
+    if (kind == ERR_NONE)
+        c->note = c->next_note;
+    return true;
+}
+
+bool call_go_on(struct call *c) {
+    struct err err = {0}; // the call's own may be an answer in the making
+    enum err_kind kind = store_submit(c->api->o.store, &c->job, &err);
+    if (kind == ERR_NONE || park(c))
+        return true;
+    c->failed = kind;
+    c->err = err;
+    return false;
 }
 
 static enum err_kind work_as_reader(struct call *c) {
@@ -166,6 +196,8 @@ static enum http_answer call_go(struct call *c) {
     const struct route *route = c->route;
 
     c->failed = call_who(c);
+    if (c->failed == ERR_NONE && route->kind == WORK_WRITE && (route->access == ACCESS_PARTNER || route->access == ACCESS_SANDBOX))
+        c->failed = idem_begin(c, &c->err);
     if (c->failed == ERR_NONE)
         c->failed = call_body_parse(c);
     bool parsed = c->failed == ERR_NONE;
@@ -181,7 +213,9 @@ static enum http_answer call_go(struct call *c) {
             c->failed = kind;
     }
 
-    if (route->work && c->failed == ERR_NONE && route->kind == WORK_WRITE) {
+    if (c->failed != ERR_NONE && c->idem)
+        idem_before_refusal(c);
+    else if (route->work && c->failed == ERR_NONE && route->kind == WORK_WRITE) {
         c->job = (struct store_job){.run = job_run, .done = job_done, .ctx = c};
         enum err_kind kind = store_submit(c->api->o.store, &c->job, &c->err);
         if (kind == ERR_NONE)
@@ -248,7 +282,7 @@ static void api_refuse(void *ctx, struct http_exchange *x, enum err_kind why, co
 // ---- after the reply: meters and the log line ----
 
 static void meter(struct api *api, const struct route *route, const struct http_exchange *x, int64_t us) {
-    size_t at = route ? (size_t)(route - api_routes) : api_routes_count;
+    size_t at = route ? (size_t)(route - api->routes) : api->n_routes;
     struct route_meter *m = &api->meters[at];
     metric_observe_us(m->latency, us);
 
@@ -276,7 +310,7 @@ static void api_end(void *ctx, struct http_exchange *x, bool sent) {
 
     // probes come every few seconds: at the usual level they would only bury the rest
     enum log_level level = route && str_is(str_of(route->bucket), "health") ? LOG_DEBUG : LOG_INFO;
-    struct log_field fields[12];
+    struct log_field fields[13];
     size_t n = 0;
     fields[n++] = (struct log_field)LOG_TEXT("method", http_method_name(x->method));
     fields[n++] = (struct log_field)LOG_TEXT("route", route ? route->path : "none");
@@ -291,6 +325,10 @@ static void api_end(void *ctx, struct http_exchange *x, bool sent) {
         fields[n++] = (struct log_field)LOG_STR("correlation", c->correlation_id);
     if (c && !uuid_is_zero(c->order_id))
         fields[n++] = (struct log_field)LOG_ID("order", c->order_id);
+    if (c && c->idem && c->idem->replayed) {
+        fields[n++] = (struct log_field)LOG_TEXT("replayed", "true");
+        metric_add(api->replays, 1);
+    }
     if (!sent)
         fields[n++] = (struct log_field)LOG_TEXT("note", "the client was gone");
     fields[n] = (struct log_field){.key = NULL};
@@ -313,6 +351,10 @@ static struct str origin_of(struct str base_url) {
 }
 
 enum err_kind api_open(const struct api_options *o, struct api **out, struct err *err) {
+    return api_open_routes(o, api_routes, api_routes_count, out, err);
+}
+
+enum err_kind api_open_routes(const struct api_options *o, const struct route *routes, size_t n, struct api **out, struct err *err) {
     struct str base_url = str_of(o->base_url);
     if (!str_present(base_url) || !(str_starts(base_url, "http://") || str_starts(base_url, "https://")) || str_ends(base_url, "/"))
         return err_set(err, ERR_INVALID, "base_url: must be an http or https address without a slash at the end");
@@ -321,22 +363,29 @@ enum err_kind api_open(const struct api_options *o, struct api **out, struct err
     api->o = *o;
     api->base_url = base_url;
     api->origin = origin_of(base_url);
-    api->router = router_open(api_routes, api_routes_count);
+    api->routes = routes;
+    api->n_routes = n;
+    api->router = router_open(routes, n);
+    api->process = o->node << API_PROCESS_BITS | (int64_t)(1 + rng_below(o->rng, (UINT64_C(1) << API_PROCESS_BITS) - 1));
+    park_open(api);
 
     static const char *const request_labels[] = {"method", "route", "code"};
     static const char *const state_label[] = {"state"};
     api->requests = metric_family("topupd_http_requests_total", "Requests answered.", METRIC_COUNTER, request_labels, 3);
     struct metric_family *latency = metric_family(
         "topupd_http_request_seconds", "From the first byte of a request to the end of its answer.", METRIC_HISTOGRAM, request_labels, 2);
-    api->meters = xcalloc(api_routes_count + 1, sizeof(*api->meters));
-    for (size_t i = 0; i <= api_routes_count; i++) {
-        bool known = i < api_routes_count;
-        const char *const labels[] = {known ? http_method_name(api_routes[i].method) : "other", known ? api_routes[i].path : "other"};
+    api->meters = xcalloc(n + 1, sizeof(*api->meters));
+    for (size_t i = 0; i <= n; i++) {
+        bool known = i < n;
+        const char *const labels[] = {known ? http_method_name(routes[i].method) : "other", known ? routes[i].path : "other"};
         api->meters[i].latency = metric_child(latency, labels);
     }
     api->job_queue = metric_child(metric_family("topupd_store_jobs_waiting", "Jobs in the writer's queue.", METRIC_GAUGE, NULL, 0), NULL);
     api->job_batches =
         metric_child(metric_family("topupd_store_batches", "Transactions committed by the writer.", METRIC_GAUGE, NULL, 0), NULL);
+    api->replays = metric_child(metric_family("topupd_idempotent_replays_total", "Calls answered with the stored answer of an earlier one.",
+                                              METRIC_COUNTER, NULL, 0),
+                                NULL);
     struct metric_family *orders = metric_family("topupd_orders", "Orders that are not finished, by state.", METRIC_GAUGE, state_label, 1);
     struct metric_family *tasks = metric_family("topupd_tasks", "Tasks that are not finished, by state.", METRIC_GAUGE, state_label, 1);
     for (size_t i = 0; i < ARRAY_LEN(api->orders); i++)
@@ -351,6 +400,8 @@ enum err_kind api_open(const struct api_options *o, struct api **out, struct err
 void api_close(struct api *a) {
     if (!a)
         return;
+    api_stop(a);
+    park_close(a);
     router_close(a->router);
     free(a->meters);
     free(a);

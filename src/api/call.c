@@ -7,6 +7,10 @@
 
 #define LINK_MAX 2048 // an absolute URL that we make
 
+void call_note(struct call *c, struct str note) {
+    c->next_note = arena_str(c->arena, note);
+}
+
 void call_body(struct call *c, int status, const char *type) {
     c->x->status = status;
     buf_clear(&c->x->reply);

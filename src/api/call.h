@@ -10,9 +10,11 @@
  *          anew all it keeps). Stores what it found in call->state, all memory from call->arena. May be NULL.
  *          What is too much for one job is done in several, so that others get between: work sets call->again before it returns and is
  *          run as another job when this one is on disk, or, when it returns an error, has been undone. call->steps and call->undone count
- *          these, so that it knows where it is. When the queue has no room for the next job the call ends with 503, whatever of it
- *          is on disk by then: such a call must be one that may be made again.
- *   reply  on a server thread, after the commit: writes status, headers and body. Cannot fail.
+ *          these, so that it knows where it is. When the server stops meanwhile the call ends with 503, whatever of it is on disk by
+ *          then: such a call must be one that may be made again; or it says with call_note how far it has come, and goes on from there
+ *          when it is made again with the same idempotency key.
+ *   reply  on a server thread, after the commit: writes status, headers and body. Cannot fail. For a call with an idempotency key
+ *          (idem.h): in the last job, on the writer's thread, and again for each run of it.
  *
  * When parse or work returns a kind other than ERR_NONE, problem.c answers from `err` and reply is not called. An endpoint with an error
  * shape of its own (the token endpoint) keeps the outcome in its state, returns ERR_NONE and writes it in reply.
@@ -37,6 +39,7 @@ enum work_kind { WORK_NONE, WORK_READ, WORK_WRITE };
 #define PATH_PARAMS_MAX 4
 
 struct route;
+struct idem_call;
 struct call {
     struct api *api;
     struct http_exchange *x;
@@ -57,7 +60,12 @@ struct call {
     bool limited;           // `rate` is meaningful
     struct store_job job;   // WORK_WRITE
     bool again;             // work's: it wants another job
+    enum err_kind worked;   // what work returned
     unsigned steps, undone; // jobs of this call that are on disk; that failed and were followed by another
+    struct str note;        // call_note's, of the last job that is on disk; STR_NONE or empty before
+    struct str next_note;
+    struct idem_call *idem; // NULL: no key
+    struct call *parked_next;
 };
 
 struct route {
@@ -77,6 +85,9 @@ struct route {
 static inline struct wall call_partner_now(const struct call *c) {
     return partner_now(&c->partner, c->now);
 }
+
+// In work, with call->again: what the next job finds in call->note.
+void call_note(struct call *c, struct str note);
 
 // ---- replies ----
 // Starts a JSON reply: sets status and content type; the caller writes one object or array on the returned writer.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/problem.h"
+
+#include "api/idem.h"
 #include "base/log.h"
 
 static const struct problem_row rows[ERR_KINDS] = {
@@ -36,7 +38,7 @@ static const char *title_of(int status, const struct problem_row *row) {
 }
 
 // Any media range that names it will do; nobody asks for problem documents with q=0.
-static bool wants_document(struct http_exchange *x) {
+bool problem_document_wanted(struct http_exchange *x) {
     static const struct str type = {"application/problem+json", 24};
     struct str accept = http_header(x, "Accept");
     for (size_t i = 0; i + type.n <= accept.n; i++)
@@ -45,9 +47,8 @@ static bool wants_document(struct http_exchange *x) {
     return false;
 }
 
-void problem_write(struct http_exchange *x, enum err_kind kind, int status, const struct err *err) {
+static void write_as(struct http_exchange *x, enum err_kind kind, int status, const struct err *err, bool document) {
     const struct problem_row *row = problem_of(kind);
-    bool document = wants_document(x);
     x->status = status ? status : row->status;
     buf_clear(&x->reply);
     http_set_header(x, "Content-Type", document ? STR("application/problem+json") : STR("application/json"));
@@ -71,6 +72,10 @@ void problem_write(struct http_exchange *x, enum err_kind kind, int status, cons
     jw_end_object(&w);
 }
 
+void problem_write(struct http_exchange *x, enum err_kind kind, int status, const struct err *err) {
+    write_as(x, kind, status, err, problem_document_wanted(x));
+}
+
 void problem_reply(struct call *c) {
     enum err_kind kind = c->failed;
     int status = problem_of(kind)->status;
@@ -91,7 +96,7 @@ void problem_reply(struct call *c) {
     }
 
     c->x->n_out = 0; // what a reply had begun does not count
-    problem_write(c->x, kind, 0, cause);
+    write_as(c->x, kind, 0, cause, c->idem ? c->idem->document : problem_document_wanted(c->x));
     if (status == 401)
         http_set_header(c->x, "WWW-Authenticate", STR("Bearer"));
     if (status == 503)

@@ -7,6 +7,9 @@
 
 #include "api/call.h"
 
+// Whether the client asks for problem documents (RFC 9457).
+bool problem_document_wanted(struct http_exchange *x);
+
 struct problem_row {
     int status;
     const char *type;  // the API's word

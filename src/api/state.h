@@ -5,6 +5,8 @@
 #ifndef API_STATE_H
 #define API_STATE_H
 
+#include <pthread.h>
+
 #include "api/api.h"
 #include "api/router.h"
 #include "base/metrics.h"
@@ -16,15 +18,51 @@ struct route_meter {
     _Atomic(struct metric *) codes[METER_CODES];
 };
 
+// Calls that wait for their job to be run again (park.h).
+struct park {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct call *first;
+    size_t n;
+    bool stopped, woken;
+    bool running;
+    pthread_t thread;
+};
+
+// The number of a process that works on idempotency keys: its node's above as many random bits.
+#define API_PROCESS_BITS 48
+#define API_NO_PROCESS 0
+
 struct api {
     struct api_options o;
     struct str base_url; // views of o.base_url
     struct str origin;   // its scheme and host
+    const struct route *routes;
+    size_t n_routes;
     struct router *router;
+    int64_t process;
+    struct park park;
+    struct {
+        struct store_job job;
+        struct mono last;
+        int64_t removed;
+        _Atomic bool running;
+        _Atomic int64_t pause_ms;
+    } prune; // old idempotency keys
     struct metric_family *requests;
     struct route_meter *meters; // one a route, and a last one for what has no route
     struct metric *job_queue, *job_batches, *orders[4], *tasks[7];
+    struct metric *replays;
     _Atomic bool draining;
 };
+
+// api_open with another table of routes: for tests.
+NODISCARD enum err_kind api_open_routes(const struct api_options *o, const struct route *routes, size_t n, struct api **out,
+                                        struct err *err);
+// A job's run of the call's work, and what it has come to: whether there is another job to do. Otherwise c->failed and c->err tell.
+NODISCARD enum err_kind call_work(struct call *c, struct tx *tx, struct err *err);
+NODISCARD bool call_worked(struct call *c, enum err_kind kind, const struct err *err);
+// The call's next job is on its way, or will be at the next turn; then the call is nobody's to look at. False: c->failed says why.
+NODISCARD bool call_go_on(struct call *c);
 
 #endif

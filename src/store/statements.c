@@ -360,8 +360,6 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_IDEM_UPDATE] = WRITE_NOW("idem_update", "UPDATE idempotency SET state = ?5, owner = ?6, since = ?7, status = ?8, headers = ?9,"
                                                 " body = ?10 WHERE partner_id = ?1 AND key = ?2 AND state = 0 AND owner = ?3"
                                                 " AND since = ?4"),
-    [ST_IDEM_DELETE] = WRITE_NOW("idem_delete", "DELETE FROM idempotency WHERE partner_id = ?1 AND key = ?2 AND state = 0"
-                                                " AND owner = ?3 AND since = ?4"),
     [ST_IDEM_PRUNE] = WRITE_NOW("idem_prune", "DELETE FROM idempotency WHERE since < ?1"
                                               " AND id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?2)"),
 };

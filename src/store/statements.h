@@ -151,7 +151,6 @@ enum statement {
     ST_IDEM_GET,
     ST_IDEM_INSERT,
     ST_IDEM_UPDATE,
-    ST_IDEM_DELETE,
     ST_IDEM_PRUNE,
     STATEMENTS
 };

@@ -53,15 +53,6 @@ enum err_kind store_idem_update(struct tx *tx, const struct idem_row *row, int64
     return kind;
 }
 
-enum err_kind store_idem_delete(struct tx *tx, int64_t partner_id, struct str key, int64_t owner, struct wall since, struct err *err) {
-    struct db_value params[] = {db_int(partner_id), db_text(key), db_int(owner), db_int(since.ms)};
-    int64_t changed = 0;
-    enum err_kind kind = tx_exec_changed(tx, ST_IDEM_DELETE, TX_PARAMS(params), &changed, err);
-    if (!kind && !changed)
-        kind = err_set(err, ERR_NOT_FOUND, "no such claim of an idempotency key");
-    return kind;
-}
-
 enum err_kind store_idem_prune(struct tx *tx, struct wall before, int64_t limit, int64_t *removed, struct err *err) {
     struct db_value params[] = {db_int(before.ms), db_int(limit)};
     return tx_exec_changed(tx, ST_IDEM_PRUNE, TX_PARAMS(params), removed, err);

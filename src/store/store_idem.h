@@ -36,9 +36,6 @@ NODISCARD enum err_kind store_idem_insert(struct tx *tx, const struct idem_row *
 // Changes the claim (owner, since) into what `row` says, another claim or an answer; the digest stays. ERR_NOT_FOUND: there is no such
 // claim any more.
 NODISCARD enum err_kind store_idem_update(struct tx *tx, const struct idem_row *row, int64_t owner, struct wall since, struct err *err);
-// Gives a claim up. ERR_NOT_FOUND: there is none.
-NODISCARD enum err_kind store_idem_delete(struct tx *tx, int64_t partner_id, struct str key, int64_t owner, struct wall since,
-                                          struct err *err);
 // Looks at the `limit` oldest rows and removes those from before `before`. *removed is `limit` when there may be more.
 NODISCARD enum err_kind store_idem_prune(struct tx *tx, struct wall before, int64_t limit, int64_t *removed, struct err *err);
 

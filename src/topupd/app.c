@@ -107,8 +107,11 @@ static enum err_kind open_api(struct app *a, bool demo, struct err *err) {
         .realm = a->config->realm,
         .qr_host_path = a->qr_base,
         .demo = demo,
+        .node = a->config->node,
+        .idempotency_days = a->config->idempotency_days,
     };
-    return api_open(&o, &a->api, err);
+    enum err_kind kind = api_open(&o, &a->api, err);
+    return kind ? kind : api_run(a->api, err);
 }
 
 static enum err_kind read_script(const char *path, char **out, struct err *err) {
@@ -263,6 +266,8 @@ void app_close(struct app *a) {
         api_draining(a->api);
         http_server_stop(a->http, drain_ms);
     }
+    if (a->api)
+        api_stop(a->api);
     if (a->engine)
         engine_stop(a->engine, drain_ms);
     store_close(a->store); // before those that its callbacks use
