@@ -265,8 +265,9 @@ static enum http_answer api_handle(void *ctx, struct http_exchange *x) {
     return HTTP_REPLY;
 }
 
-static void api_resume(void *ctx UNUSED, struct http_exchange *x) {
+static enum http_answer api_resume(void *ctx UNUSED, struct http_exchange *x) {
     call_answer(x->user);
+    return HTTP_REPLY;
 }
 
 // The request broke a bound before it became a call: it gets the same shape and the same headers.

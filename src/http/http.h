@@ -4,7 +4,12 @@
  *
  * The server calls `handle` once per request, on one of its threads, when the whole request is there. The handler either fills the
  * exchange's reply and returns HTTP_REPLY, or returns HTTP_LATER and somebody calls http_resume(x) later, exactly once, from any thread;
- * then `resume` is called on a server thread and must fill the reply. No thread waits meanwhile.
+ * then `resume` is called on a server thread and answers in the same way. No thread waits meanwhile.
+ *
+ * A reply with `stream` set goes on after what stands in x->reply: whenever the client has taken all of it, x->reply is emptied and `more`
+ * is called, on a server thread, to put in the next piece. A client that reads slowly is asked for at its own pace, so the server holds one
+ * piece a stream and no more. HTTP_WAIT parks the stream until http_resume, like HTTP_LATER. That a client has gone is noticed when its
+ * stream is resumed: resume idle ones now and then. One that has ended its side of the connection is taken as gone.
  *
  * An exchange and all it points to (arena, request, reply) lives until `end` returns. Everything outside-made is bounded: header size, body
  * size, connections, time to send a request and to take its answer. A request that breaks a bound never reaches the handler's `handle`;
@@ -52,17 +57,21 @@ struct http_exchange {
         struct str value; // in the arena, or static
     } out[HTTP_HEADERS_OUT_MAX];
     size_t n_out;
-    struct buf reply; // the body; the server sends it without copying
-    bool close;       // close the connection after the reply
+    struct buf reply;  // the body; the server sends it without copying
+    bool close;        // close the connection after the reply
+    bool stream;       // the body goes on: `more`
+    uint64_t streamed; // bytes of a stream that the connection has taken; the server's
     // the handler's
     void *user;
 };
 
 enum http_answer { HTTP_REPLY, HTTP_LATER };
+enum http_more { HTTP_MORE, HTTP_WAIT, HTTP_END }; // the next piece is there; http_resume will come; that was all
 
 struct http_handler {
     enum http_answer (*handle)(void *ctx, struct http_exchange *x);
-    void (*resume)(void *ctx, struct http_exchange *x);
+    enum http_answer (*resume)(void *ctx, struct http_exchange *x);
+    enum http_more (*more)(void *ctx, struct http_exchange *x);                                 // NULL when no reply is a stream
     void (*refuse)(void *ctx, struct http_exchange *x, enum err_kind why, const char *message); // must fill the reply (413, 400, 503 ...)
     void (*end)(void *ctx, struct http_exchange *x,
                 bool sent); // the reply is on its way (or the client is gone): drop what `user` holds; log

@@ -40,6 +40,7 @@ struct fixture {
     struct http_exchange *later[LATER_MAX];
     size_t n_later;
     bool hold, ending;
+    _Atomic int asked; // pieces of streams asked for
     pthread_t resumer;
 };
 
@@ -49,16 +50,30 @@ static void say_text(struct http_exchange *x, int status, const char *text) {
     buf_add_text(&x->reply, text);
 }
 
+static void keep_for_resumer(struct fixture *f, struct http_exchange *x) {
+    pthread_mutex_lock(&f->lock);
+    assert_true(f->n_later < LATER_MAX);
+    f->later[f->n_later++] = x;
+    pthread_cond_broadcast(&f->more);
+    pthread_mutex_unlock(&f->lock);
+}
+
 static enum http_answer on_handle(void *ctx, struct http_exchange *x) {
     struct fixture *f = ctx;
     atomic_fetch_add(&f->handled, 1);
     if (str_is(x->path, "/later")) {
-        pthread_mutex_lock(&f->lock);
-        assert_true(f->n_later < LATER_MAX);
-        f->later[f->n_later++] = x;
-        pthread_cond_broadcast(&f->more);
-        pthread_mutex_unlock(&f->lock);
+        keep_for_resumer(f, x);
         return HTTP_LATER;
+    }
+    if (str_is(x->path, "/twice")) { // waits, is woken, waits again
+        x->user = f;
+        http_resume(x);
+        return HTTP_LATER;
+    }
+    if (str_starts(x->path, "/stream")) {
+        say_text(x, 200, "begin\n");
+        x->stream = true;
+        return HTTP_REPLY;
     }
     if (str_is(x->path, "/at-once")) {
         http_resume(x);
@@ -79,9 +94,38 @@ static enum http_answer on_handle(void *ctx, struct http_exchange *x) {
     return HTTP_REPLY;
 }
 
-static void on_resume(void *ctx, struct http_exchange *x) {
-    (void)ctx;
+static enum http_answer on_resume(void *ctx, struct http_exchange *x) {
+    struct fixture *f = ctx;
+    if (x->user) { // "/twice"
+        x->user = NULL;
+        keep_for_resumer(f, x);
+        return HTTP_LATER;
+    }
     say_text(x, 202, "resumed");
+    return HTTP_REPLY;
+}
+
+// "/stream": waits before each of three pieces, then ends. "/stream-fast": pieces without end. "/stream-wait": waits for ever.
+static enum http_more on_more(void *ctx, struct http_exchange *x) {
+    struct fixture *f = ctx;
+    int n = atomic_fetch_add(&f->asked, 1);
+    assert_int_equal(x->reply.n, 0);
+    if (str_is(x->path, "/stream-fast")) {
+        for (int i = 0; i < 10000; i++)
+            buf_add_text(&x->reply, "0123456789");
+        return HTTP_MORE;
+    }
+    if (n % 2 == 0 || str_is(x->path, "/stream-wait")) {
+        if (n % 4 == 0)
+            http_resume(x); // sometimes before it is parked
+        else
+            keep_for_resumer(f, x);
+        return HTTP_WAIT;
+    }
+    if (n == 7)
+        return HTTP_END;
+    buf_printf(&x->reply, "piece %d\n", n / 2);
+    return HTTP_MORE;
 }
 
 static void on_refuse(void *ctx, struct http_exchange *x, enum err_kind why, const char *message) {
@@ -123,7 +167,7 @@ static struct fixture *begin(void (*adjust)(struct http_server_options *)) {
     http_server_options_default(&o);
     f->clock = clock_manual_init(&f->time, (struct wall){1700000000000});
     o.clock = &f->clock;
-    o.handler = (struct http_handler){on_handle, on_resume, on_refuse, on_end, f};
+    o.handler = (struct http_handler){on_handle, on_resume, on_more, on_refuse, on_end, f};
     if (adjust)
         adjust(&o);
     pthread_mutex_init(&f->lock, NULL);
@@ -320,6 +364,162 @@ static void a_big_reply_comes_whole(void **state) {
         struct answer a = hear(fd, true);
         assert_int_equal(a.body.n, 1000000);
         answer_free(&a);
+    }
+    close(fd);
+    end(f);
+}
+
+// ---- streams ----
+
+// The chunks of one answer, put together; false when the connection broke off before the last.
+static bool hear_chunks(int fd, struct buf *out) {
+    for (;;) {
+        char line[32], c;
+        size_t n = 0;
+        while (n + 1 < sizeof(line) && recv(fd, &c, 1, 0) == 1 && c != '\n')
+            line[n++] = c;
+        line[n] = '\0';
+        if (n == 0)
+            return false;
+        size_t left = strtoul(line, NULL, 16);
+        bool last = left == 0;
+        for (left += 2; left > 0; left--) {
+            if (recv(fd, &c, 1, 0) != 1)
+                return false;
+            if (left > 2)
+                buf_add_char(out, c);
+        }
+        if (last)
+            return true;
+    }
+}
+
+static void a_stream_comes_piece_by_piece(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    for (int round = 0; round < 2; round++) { // the connection serves the next request, too
+        atomic_store(&f->asked, 0);
+        say(fd, "GET /stream HTTP/1.1\r\nHost: x\r\n\r\n");
+        struct answer a = hear(fd, false);
+        assert_int_equal(a.status, 200);
+        assert_non_null(strcasestr(a.head.p, "transfer-encoding: chunked"));
+        assert_true(hear_chunks(fd, &a.body));
+        assert_string_equal(a.body.p, "begin\npiece 0\npiece 1\npiece 2\n");
+        answer_free(&a);
+    }
+    close(fd);
+    end(f);
+}
+
+static void wait_until(struct fixture *f, _Atomic int *what, int is) {
+    (void)f;
+    int64_t until = clock_mono(&clock_system).ns + INT64_C(20000000000);
+    while (atomic_load(what) != is && clock_mono(&clock_system).ns < until)
+        poll(NULL, 0, 1);
+    assert_int_equal(atomic_load(what), is);
+}
+
+// Until it has not changed for a while.
+static int come_to_rest(_Atomic int *what) {
+    int before = -1;
+    for (int same = 0; same < 300; poll(NULL, 0, 1)) {
+        int now = atomic_load(what);
+        same = now == before ? same + 1 : 0;
+        before = now;
+    }
+    return before;
+}
+
+static void a_slow_reader_is_not_read_ahead_of(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int slow = dial(f->port), fd = dial(f->port);
+    say(slow, "GET /stream-fast HTTP/1.1\r\nHost: x\r\n\r\n");
+    int asked = come_to_rest(&f->asked);
+    assert_true(asked > 0 && asked < 200); // 100 KB each: what the kernel holds, and one
+    say(fd, "GET /a HTTP/1.1\r\nHost: x\r\n\r\n");
+    expect(fd, 200, "GET /a q= body="); // nobody else waits
+    char waste[65536];
+    for (size_t left = 8 << 20; left > 0;) {
+        ssize_t n = recv(slow, waste, sizeof(waste) < left ? sizeof(waste) : left, 0);
+        assert_true(n > 0);
+        left -= (size_t)n;
+    }
+    assert_true(come_to_rest(&f->asked) > asked);
+    close(slow);
+    wait_until(f, &f->ended, 2);
+    assert_int_equal(atomic_load(&f->unsent), 1);
+    close(fd);
+    end(f);
+}
+
+static void a_client_that_left_its_stream_is_noticed_when_it_is_resumed(void **state) {
+    (void)state;
+    for (int half = 0; half < 2; half++) {
+        struct fixture *f = begin(NULL);
+        f->hold = true;
+        atomic_store(&f->asked, 1);
+        int fd = dial(f->port);
+        say(fd, "GET /stream-wait HTTP/1.1\r\nHost: x\r\n\r\n");
+        wait_until(f, &f->asked, 2);
+        if (half)
+            shutdown(fd, SHUT_WR);
+        else
+            close(fd);
+        pthread_mutex_lock(&f->lock);
+        f->hold = false;
+        pthread_cond_broadcast(&f->more);
+        pthread_mutex_unlock(&f->lock);
+        wait_until(f, &f->ended, 1);
+        assert_int_equal(atomic_load(&f->unsent), 1);
+        assert_int_equal(atomic_load(&f->asked), 2); // it was not asked for more
+        if (half)
+            close(fd);
+        end(f);
+    }
+}
+
+static void streams_that_wait_do_not_hold_up_the_stop(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    f->hold = true;
+    int waiting[20], busy = dial(f->port);
+    for (int i = 0; i < 20; i++) {
+        atomic_store(&f->asked, 1);
+        waiting[i] = dial(f->port);
+        say(waiting[i], "GET /stream-wait HTTP/1.1\r\nHost: x\r\n\r\n");
+        wait_until(f, &f->asked, 2);
+    }
+    say(busy, "GET /stream-fast HTTP/1.1\r\nHost: x\r\n\r\n");
+    struct answer a = hear(busy, false);
+    assert_int_equal(a.status, 200);
+    answer_free(&a);
+    http_server_stop(f->server, 50);
+    f->server = NULL;
+    for (int i = 0; i < 20; i++) {
+        struct answer b = hear(waiting[i], false);
+        assert_int_equal(b.status, 200);
+        assert_false(hear_chunks(waiting[i], &b.body)); // it broke off, and the client can tell
+        answer_free(&b);
+        close(waiting[i]);
+    }
+    close(busy);
+    pthread_mutex_lock(&f->lock);
+    f->hold = false;
+    pthread_cond_broadcast(&f->more);
+    pthread_mutex_unlock(&f->lock);
+    wait_until(f, &f->ended, 21);
+    end(f);
+}
+
+static void a_call_may_wait_again(void **state) {
+    (void)state;
+    struct fixture *f = begin(NULL);
+    int fd = dial(f->port);
+    for (int i = 0; i < 100; i++) {
+        say(fd, "GET /twice HTTP/1.1\r\nHost: x\r\n\r\n");
+        expect(fd, 202, "resumed");
     }
     close(fd);
     end(f);
@@ -955,6 +1155,12 @@ int main(void) {
         cmocka_unit_test(headers_are_found_in_any_case_and_cannot_be_split),
         cmocka_unit_test(chunked_bodies_are_put_together),
         cmocka_unit_test(a_big_reply_comes_whole),
+        cmocka_unit_test(a_stream_comes_piece_by_piece),
+        cmocka_unit_test(a_slow_reader_is_not_read_ahead_of),
+        cmocka_unit_test(a_client_that_left_its_stream_is_noticed_when_it_is_resumed),
+        cmocka_unit_test(streams_that_wait_do_not_hold_up_the_stop),
+        cmocka_unit_test(a_call_may_wait_again),
+
         cmocka_unit_test(later_is_resumed_from_another_thread),
         cmocka_unit_test(a_client_that_left_while_waiting_harms_nobody),
         cmocka_unit_test(a_stop_waits_for_what_is_in_work),

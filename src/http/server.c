@@ -8,13 +8,16 @@
  *
  * Suspending. `turn` says who has the exchange while its handler answered HTTP_LATER:
  *
- *   RUNNING    a server thread is in the handler (or has not been there yet)
+ *   RUNNING    a server thread is in the handler, or nobody is
  *   SUSPENDED  the connection is parked in the library; http_resume will wake it
  *   RESUMED    http_resume was called; the reply is due
  *   ABANDONED  the server stops and does not wait any longer: the connection is woken to be closed, http_resume is still to come
  *   DETACHED   ... and the library has let go of it: http_resume ends the exchange
  *
- *   RUNNING -> SUSPENDED | RESUMED, SUSPENDED -> RESUMED | ABANDONED, ABANDONED -> RESUMED | DETACHED, by compare-and-swap.
+ *   RUNNING -> SUSPENDED | RESUMED, SUSPENDED -> RESUMED | ABANDONED, ABANDONED -> RESUMED | DETACHED, by compare-and-swap. RESUMED ->
+ * RUNNING when the connection's thread goes on.
+ *
+ * Streams are parked in the same way, from within the library's call for content (stream_read).
  *
  * Bounds. The library keeps a request's line and headers in a pool of fixed size per connection (POOL_EXTRA above header_max). What is
  * above header_max and fits the pool is refused by us, in the API's shape; what does not fit the library answers by itself: 431 (414 for
@@ -26,6 +29,7 @@
 #include <fcntl.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -47,6 +51,7 @@
 #define KEPT_EXCHANGES 512              // unused ones kept for the next requests
 #define KEPT_BUFFER ((size_t)64 * 1024) // buffers of theirs that are kept
 #define SPARE_FILES 256                 // descriptors that are not connections
+#define KEPT_PIECE ((size_t)2 * 1024)   // the buffer that a stream keeps while it waits
 #define SEND_BYTES_PER_S 8192           // a client that takes its answer more slowly is cut off
 
 enum turn { TURN_RUNNING, TURN_SUSPENDED, TURN_RESUMED, TURN_ABANDONED, TURN_DETACHED };
@@ -63,6 +68,7 @@ struct exchange {
     bool large;       // holds one of LARGE_AT_ONCE
     bool handled;     // the handler has it: in_work counts it
     bool later;       // the handler said HTTP_LATER: on_request's next call brings the reply
+    size_t taken;     // of a stream: bytes of x.reply that the library has
     _Atomic int turn; // enum turn
     enum err_kind refused;
     const char *refused_because;
@@ -120,8 +126,8 @@ static struct exchange *exchange_take(struct http_server *s) {
     return e;
 }
 
-static void buffer_reuse(struct buf *b) {
-    if (b->cap > KEPT_BUFFER)
+static void buffer_reuse(struct buf *b, size_t kept) {
+    if (b->cap > kept)
         buf_release(b);
     else
         buf_clear(b);
@@ -132,8 +138,8 @@ static void exchange_give_back(struct exchange *e) {
     struct arena arena = e->x.arena;
     struct buf reply = e->x.reply, body = e->body;
     arena_reset(&arena);
-    buffer_reuse(&reply);
-    buffer_reuse(&body);
+    buffer_reuse(&reply, KEPT_BUFFER);
+    buffer_reuse(&body, KEPT_BUFFER);
     memset(e, 0, sizeof(*e));
     e->x.arena = arena;
     e->x.reply = reply;
@@ -247,17 +253,80 @@ static void deadline_in(struct exchange *e, int64_t seconds) {
                           memory_order_relaxed);
 }
 
+// ---- parking ----
+
+static bool abandon(struct exchange *e) {
+    if (!turn_moves(e, TURN_SUSPENDED, TURN_ABANDONED))
+        return false;
+    atomic_fetch_add(&e->server->references, 1);
+    wake_connection(e->server, e->mhd);
+    return true;
+}
+
+// The handler waits for http_resume. False: that has come already, by the handler itself or by somebody very quick; go on at once.
+static bool park(struct exchange *e) {
+    struct http_server *s = e->server;
+    if (turn_moves(e, TURN_RESUMED, TURN_RUNNING))
+        return false;
+    atomic_fetch_add(&s->suspended, 1);
+    MHD_suspend_connection(e->mhd);
+    if (!turn_moves(e, TURN_RUNNING, TURN_SUSPENDED))
+        wake_connection(s, e->mhd);
+    else if (atomic_load(&s->closing)) // the stop may have looked for suspended exchanges before this was one
+        abandon(e);
+    return true;
+}
+
 // ---- replies ----
 
-static enum MHD_Result reply(struct exchange *e) {
+static bool client_gone(const struct exchange *e) {
+    struct pollfd p = {.fd = e->conn->fd, .events = POLLRDHUP};
+    return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR);
+}
+
+// The library wants bytes of a stream's body: it has sent all that it had.
+static ssize_t stream_read(void *cls, uint64_t at UNUSED, char *out, size_t max) {
+    struct exchange *e = cls;
     struct http_exchange *x = &e->x;
-    CHECK(x->status >= 200 && x->status < 600);
-    struct str body = buf_str(&x->reply);
+    const struct http_handler *h = &e->server->o.handler;
+    if (atomic_load(&e->turn) == TURN_ABANDONED)
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    turn_moves(e, TURN_RESUMED, TURN_RUNNING);
+    if (e->taken == x->reply.n && client_gone(e))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    while (e->taken == x->reply.n) {
+        e->taken = 0;
+        buffer_reuse(&x->reply, KEPT_PIECE);
+        enum http_more more = h->more(h->ctx, x);
+        if (more == HTTP_END)
+            return MHD_CONTENT_READER_END_OF_STREAM;
+        if (more == HTTP_MORE && (x->reply.failed || x->reply.n == 0))
+            return MHD_CONTENT_READER_END_WITH_ERROR; // no memory for it
+        if (more == HTTP_WAIT && park(e))
+            return 0;
+    }
+    size_t n = x->reply.n - e->taken < max ? x->reply.n - e->taken : max;
+    memcpy(out, x->reply.p + e->taken, n);
+    e->taken += n;
+    x->streamed += n;
+    return (ssize_t)n;
+}
+
+static struct MHD_Response *response_of(struct exchange *e) {
+    if (e->x.stream)
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1, stream_read, e, NULL);
+    struct str body = buf_str(&e->x.reply);
     union {
         const char *in;
         char *out;
     } p = {body.p}; // the library promises not to write through it
-    struct MHD_Response *r = MHD_create_response_from_buffer(body.n, p.out, MHD_RESPMEM_PERSISTENT);
+    return MHD_create_response_from_buffer(body.n, p.out, MHD_RESPMEM_PERSISTENT);
+}
+
+static enum MHD_Result reply(struct exchange *e) {
+    struct http_exchange *x = &e->x;
+    CHECK(x->status >= 200 && x->status < 600);
+    struct MHD_Response *r = response_of(e);
     if (!r)
         return MHD_NO;
     for (size_t i = 0; i < x->n_out; i++) {
@@ -270,7 +339,8 @@ static enum MHD_Result reply(struct exchange *e) {
     if (x->close || atomic_load_explicit(&e->server->draining, memory_order_relaxed))
         MHD_add_response_header(r, MHD_HTTP_HEADER_CONNECTION, "close");
     atomic_store_explicit(&e->conn->answering, true, memory_order_relaxed);
-    deadline_in(e, e->server->o.request_timeout_s + (int64_t)(body.n / SEND_BYTES_PER_S));
+    // A stream takes as long as it likes; the library cuts off who takes nothing for idle_timeout_s.
+    deadline_in(e, x->stream ? 0 : e->server->o.request_timeout_s + (int64_t)(x->reply.n / SEND_BYTES_PER_S));
     enum MHD_Result queued = MHD_queue_response(e->mhd, (unsigned)x->status, r);
     MHD_destroy_response(r);
     return queued;
@@ -393,12 +463,16 @@ static enum MHD_Result body_piece(struct exchange *e, const char *data, size_t n
     return e->swallowed <= SWALLOW_MAX ? MHD_YES : MHD_NO;
 }
 
-static bool abandon(struct exchange *e) {
-    if (!turn_moves(e, TURN_SUSPENDED, TURN_ABANDONED))
-        return false;
-    atomic_fetch_add(&e->server->references, 1);
-    wake_connection(e->server, e->mhd);
-    return true;
+// The handler has answered, or was parked.
+static enum MHD_Result go_on(struct exchange *e, enum http_answer answer) {
+    const struct http_handler *h = &e->server->o.handler;
+    while (answer == HTTP_LATER) {
+        e->later = true;
+        if (park(e))
+            return MHD_YES;
+        answer = h->resume(h->ctx, &e->x);
+    }
+    return reply(e);
 }
 
 // The request is whole.
@@ -416,23 +490,7 @@ static enum MHD_Result complete(struct exchange *e) {
     e->x.body = buf_str(&e->body);
     e->handled = true;
     atomic_fetch_add(&s->in_work, 1);
-    if (h->handle(h->ctx, &e->x) == HTTP_REPLY)
-        return reply(e);
-    if (atomic_load(&e->turn) == TURN_RESUMED) { // by the handler itself, or by somebody very quick
-        h->resume(h->ctx, &e->x);
-        return reply(e);
-    }
-    e->later = true;
-    atomic_fetch_add(&s->suspended, 1);
-    MHD_suspend_connection(e->mhd);
-    if (!turn_moves(e, TURN_RUNNING, TURN_SUSPENDED)) {
-        wake_connection(s, e->mhd);
-        return MHD_YES;
-    }
-    // The stop may have looked for suspended exchanges before this was one.
-    if (atomic_load(&s->closing))
-        abandon(e);
-    return MHD_YES;
+    return go_on(e, h->handle(h->ctx, &e->x));
 }
 
 static enum MHD_Result on_request(void *cls UNUSED, struct MHD_Connection *mhd UNUSED, const char *url UNUSED, const char *method,
@@ -450,10 +508,9 @@ static enum MHD_Result on_request(void *cls UNUSED, struct MHD_Connection *mhd U
     if (!e->later)
         return complete(e);
     // woken: with the reply due, or to be closed
-    if (atomic_load(&e->turn) != TURN_RESUMED)
+    if (!turn_moves(e, TURN_RESUMED, TURN_RUNNING))
         return MHD_NO;
-    e->server->o.handler.resume(e->server->o.handler.ctx, &e->x);
-    return reply(e);
+    return go_on(e, e->server->o.handler.resume(e->server->o.handler.ctx, &e->x));
 }
 
 static void on_completed(void *cls UNUSED, struct MHD_Connection *mhd UNUSED, void **context, enum MHD_RequestTerminationCode why) {
