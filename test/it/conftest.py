@@ -77,6 +77,10 @@ class Demo:
             log.seek(self.log_begins)
             return logfmt.parsed(log.read().decode(), whole=self.process.returncode is not None and self.process.returncode >= 0)
 
+    def ready(self):
+        """What the process said when it began to serve; the log is written by a thread of its own."""
+        return wait_for(lambda: [line for line in self.log_lines() if line["event"] == "server.ready"], 10, "server.ready")[0]
+
     def signal(self, number):
         self.process.send_signal(number)
 

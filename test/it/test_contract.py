@@ -106,6 +106,11 @@ def walk(demo, api, operator):
     assert whole["iccid"] == iccid and whole["tasks"] == [] and whole["subscriber"]["email"] == "subscriber@example.com"
     assert operator.post(f"/admin/v1/orders/{order['id']}/retry").status_code == 409, "nothing is parked"
     assert operator.get(f"/admin/v1/subscriptions?iccid={iccid}").json()["data"][0]["id"] == order["output"]["subscription_id"]
+    progress = operator.post(f"/admin/v1/sims/{iccid}/download-progress", {"notification_point": 3})
+    assert progress.status_code == 200 and progress.json()["status"] == "Downloaded"
+    usage = {"source": "walk", "records": [{"record_id": "1", "iccid": iccid, "bytes_down": 1000, "end": "2026-01-01T00:00:00Z"}]}
+    assert operator.post("/admin/v1/usage", usage).json()["counts"]["UNRATED"] == 1, "nothing could carry it"
+    assert operator.get("/admin/v1/usage/unrated?source=walk").json()["data"][0]["iccid"] == iccid
     assert operator.get(f"/admin/v1/subscriptions/{order['output']['subscription_id']}").status_code == 200
     assert operator.post("/admin/v1/keys/rotate").status_code == 201
     assert operator.get("/admin/v1/status").json()["orders"] == {"ACCEPTED": 0, "FULFILLING": 0}

@@ -80,8 +80,7 @@ def test_a_token_of_another_realm(new_demo, tmp_path):
     server = new_demo(*listen, data=tmp_path / "data")
 
     def at(server):
-        (ready,) = [line for line in server.log_lines() if line["event"] == "server.ready"]
-        return "http://" + ready["listen"]
+        return "http://" + server.ready()["listen"]
 
     def token(server, realm, expected=200):
         answer = contract.check(requests.post(
