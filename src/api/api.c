@@ -216,7 +216,9 @@ static enum http_answer call_go(struct call *c) {
     if (c->failed != ERR_NONE && c->idem)
         idem_before_refusal(c);
     else if (route->work && c->failed == ERR_NONE && route->kind == WORK_WRITE) {
-        c->job = (struct store_job){.run = job_run, .done = job_done, .ctx = c};
+        c->job.run = job_run;
+        c->job.done = job_done;
+        c->job.ctx = c;
         enum err_kind kind = store_submit(c->api->o.store, &c->job, &c->err);
         if (kind == ERR_NONE)
             return HTTP_LATER;
@@ -228,9 +230,18 @@ static enum http_answer call_go(struct call *c) {
 
 // ---- the handler ----
 
+static struct call *call_new(struct arena *a) {
+    struct call *c = arena_raw(a, 1, sizeof *c);
+    if (c) {
+        memset(c, 0, offsetof(struct call, err));
+        err_clear(&c->err);
+    }
+    return c;
+}
+
 static enum http_answer api_handle(void *ctx, struct http_exchange *x) {
     struct api *api = ctx;
-    struct call *c = arena_new(&x->arena, struct call);
+    struct call *c = call_new(&x->arena);
     if (!c) {
         struct err err = {0};
         err_set(&err, ERR_BUSY, "the server is out of memory, nothing was accepted: try again shortly");

@@ -55,10 +55,8 @@ struct call {
     void *state;                        // the resource's own
     // how it went; call.c's and api.c's
     enum err_kind failed;
-    struct err err;
     struct rate_state rate;
     bool limited;           // `rate` is meaningful
-    struct store_job job;   // WORK_WRITE
     bool again;             // work's: it wants another job
     enum err_kind worked;   // what work returned
     unsigned steps, undone; // jobs of this call that are on disk; that failed and were followed by another
@@ -66,6 +64,9 @@ struct call {
     struct str next_note;
     struct idem_call *idem; // NULL: no key
     struct call *parked_next;
+    // From here on a new call is not wiped: most of it is room for messages that hardly any call has.
+    struct err err;
+    struct store_job job; // WORK_WRITE; set when it is submitted
 };
 
 struct route {

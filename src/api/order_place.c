@@ -27,7 +27,6 @@ struct look {
     struct sim sim;
     struct cap_periods periods;
     struct order_world world;
-    bool ahead; // an earlier order holds the SIM
 };
 
 // What does not exist is no failure of a look-up: the rules say what it means.
@@ -63,19 +62,10 @@ static enum err_kind look_up(struct tx *tx, struct arena *a, const struct partne
     }
     if (k->world.sim) {
         int64_t open_orders, open_subscriptions;
-        if ((kind = store_order_open_count(tx, o->iccid, &open_orders, err)) != ERR_NONE)
-            return kind;
-        if ((kind = store_subscription_open_count(tx, o->iccid, &open_subscriptions, err)) != ERR_NONE)
+        if ((kind = store_sim_open(tx, o->iccid, &open_orders, &open_subscriptions, err)) != ERR_NONE)
             return kind;
         k->world.sim_has_open_order = open_orders > 0;
         k->world.open_subscriptions = open_orders + open_subscriptions;
-    }
-    if (k->world.sim_has_open_order) {
-        struct task first;
-        err_clear(&scratch);
-        kind = store_task_first_open(tx, o->iccid, a, &first, &scratch);
-        if ((kind = found(kind, &k->ahead, &scratch, err)) != ERR_NONE)
-            return kind;
     }
     if (o->operation == OP_ACTIVATION && partner->cap_day > 0) {
         if ((kind = store_cap_get(tx, partner->id, k->periods.day, &k->world.activations_today, err)) != ERR_NONE)
@@ -152,7 +142,7 @@ static enum err_kind accept(struct tx *tx, const struct partner *partner, struct
     }
     if ((kind = store_order_insert(tx, o, err)) != ERR_NONE)
         return kind;
-    if ((kind = insert_tasks(tx, partner, o, k->ahead, err)) != ERR_NONE)
+    if ((kind = insert_tasks(tx, partner, o, k->world.sim_has_open_order, err)) != ERR_NONE)
         return kind;
     if (o->operation == OP_ACTIVATION) {
         if (k->world.sim) {

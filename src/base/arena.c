@@ -103,6 +103,15 @@ void *arena_calloc(struct arena *a, size_t n, size_t size) {
     return arena_alloc(a, total);
 }
 
+void *arena_raw(struct arena *a, size_t n, size_t size) {
+    size_t total;
+    if (__builtin_mul_overflow(n, size, &total)) {
+        a->failed = true;
+        return NULL;
+    }
+    return take(a, total > 0 ? total : 1, alignof(max_align_t));
+}
+
 struct str arena_str(struct arena *a, struct str s) {
     if (!str_present(s)) {
         return STR_NONE;

@@ -30,6 +30,8 @@ NODISCARD void *arena_alloc(struct arena *a, size_t size);
 #define arena_new(a, type) ((type *)arena_alloc((a), sizeof(type)))
 #define arena_array(a, type, n) ((type *)arena_calloc((a), (n), sizeof(type)))
 NODISCARD void *arena_calloc(struct arena *a, size_t n, size_t size);
+// Not zeroed: for what is written before it is read, where wiping costs more than filling.
+NODISCARD void *arena_raw(struct arena *a, size_t n, size_t size);
 
 // Copies are NUL-terminated, so `.p` may be handed to C functions. STR_NONE stays STR_NONE. On exhaustion: STR_NONE, arena_failed.
 struct str arena_str(struct arena *a, struct str s);

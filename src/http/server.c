@@ -43,7 +43,7 @@
 #include "http/http.h"
 #include "http/janitor.h"
 
-#define POOL_EXTRA (16 * 1024)          // beside the headers: the library's own entries, part of the body, our reply's headers
+#define POOL_EXTRA (8 * 1024)          // beside the headers: the library's own entries, part of the body, our reply's headers
 #define ARENA_MAX ((size_t)64 << 20)    // memory of one exchange
 #define REPLY_MAX ((size_t)64 << 20)    // bytes of one reply
 #define SWALLOW_MAX ((size_t)64 << 20)  // bytes of a body that is refused anyway and cannot be refused earlier

@@ -416,17 +416,19 @@ static enum err_kind lite_next(struct db *db, int statement, bool *more, struct 
 }
 
 static struct db_value lite_column(struct db *db, int statement, int column) {
-    sqlite3_stmt *st = lite_of(db)->statement[statement];
-    switch (sqlite3_column_type(st, column)) {
+    // The value is fetched once and then asked: each sqlite3_column_*() would look the column up anew. SQLite calls it unprotected, which
+    // on a connection without a mutex (SQLITE_OPEN_NOMUTEX) makes no difference.
+    sqlite3_value *v = sqlite3_column_value(lite_of(db)->statement[statement], column);
+    switch (sqlite3_value_type(v)) {
     case SQLITE_INTEGER:
-        return db_int(sqlite3_column_int64(st, column));
+        return db_int(sqlite3_value_int64(v));
     case SQLITE_TEXT: {
-        const char *p = (const char *)sqlite3_column_text(st, column);
-        return db_text((struct str){p ? p : "", (size_t)sqlite3_column_bytes(st, column)});
+        const char *p = (const char *)sqlite3_value_text(v);
+        return db_text((struct str){p ? p : "", (size_t)sqlite3_value_bytes(v)});
     }
     case SQLITE_BLOB: {
-        const void *p = sqlite3_column_blob(st, column);
-        return db_blob(p ? p : "", (size_t)sqlite3_column_bytes(st, column));
+        const void *p = sqlite3_value_blob(v);
+        return db_blob(p ? p : "", (size_t)sqlite3_value_bytes(v));
     }
     default:
         return db_null();

@@ -690,8 +690,8 @@ JOB(order_lists_job) {
     w.before = partner_now(&f->sandbox, (struct wall){NOW_MS + 16000});
     orders_are(tx, f, &w, 1, err);
 
-    int64_t count = 0, by[4], tasks[7];
-    OK(store_order_open_count(tx, ICCID_A, &count, err));
+    int64_t count = 0, subscriptions = 0, by[4], tasks[7];
+    OK(store_sim_open(tx, ICCID_A, &count, &subscriptions, err));
     assert_int_equal(count, 10);
     OK(store_order_counts(tx, by, tasks, err));
     assert_int_equal(by[ORDER_ACCEPTED], 20);
@@ -1021,7 +1021,9 @@ JOB(subscription_lists_job) {
     size_t n = 0;
     int64_t count = 0;
     struct wall wake = {0};
-    OK(store_subscription_open_count(tx, ICCID_A, &count, err));
+    int64_t orders = 0;
+    OK(store_sim_open(tx, ICCID_A, &orders, &count, err));
+    assert_int_equal(orders, 0);
     assert_int_equal(count, 5);
     OK(store_subscription_open(tx, ICCID_A, &f->arena, &open, &n, err));
     assert_int_equal(n, 5);

@@ -164,11 +164,6 @@ enum err_kind store_order_list(struct tx *tx, const struct order_filter *f, int6
 
 // ---- counts ----
 
-enum err_kind store_order_open_count(struct tx *tx, iccid_t iccid, int64_t *count, struct err *err) {
-    struct db_value params[] = {db_int(iccid)};
-    return tx_int(tx, ST_ORDER_OPEN_COUNT, TX_PARAMS(params), count, err);
-}
-
 struct state_count {
     int64_t state, count;
 };

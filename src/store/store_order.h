@@ -48,11 +48,9 @@ NODISCARD enum err_kind store_task_due(struct tx *tx, enum task_lane lane, enum 
 NODISCARD enum err_kind store_task_next_due(struct tx *tx, enum task_lane lane, enum task_kind kind, struct wall *out, struct err *err);
 // What is CLAIMED by this node has its lease run out at `now`: a node that starts is not calling anybody yet.
 NODISCARD enum err_kind store_task_drop_leases(struct tx *tx, int64_t lease_owner, struct wall now, int64_t *dropped, struct err *err);
-// The oldest task on a SIM that is not finished (any order's); ERR_NOT_FOUND: the SIM is free. Tells acceptance whether a new order must
-// wait, and the engine whom to unblock when one has finished.
+// The oldest task on a SIM that is not finished (any order's); ERR_NOT_FOUND: the SIM is free. Tells the engine whom to unblock when
+// an order has finished.
 NODISCARD enum err_kind store_task_first_open(struct tx *tx, iccid_t iccid, struct arena *a, struct task *out, struct err *err);
-// Accepted orders on a SIM that are not finished.
-NODISCARD enum err_kind store_order_open_count(struct tx *tx, iccid_t iccid, int64_t *count, struct err *err);
 NODISCARD enum err_kind store_order_counts(struct tx *tx, int64_t by_state[4], int64_t tasks_by_state[7],
                                            struct err *err); // for gauges; finished orders are not counted (0)
 

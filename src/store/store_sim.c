@@ -125,6 +125,23 @@ enum err_kind store_sim_assign(struct tx *tx, iccid_t iccid, int64_t partner_id,
     return kind ? kind : err_set(err, ERR_CONFLICT, "the SIM is not in stock: it is %s", sim_service_words[s.service]);
 }
 
+static void read_open(struct row *r, void *out) {
+    int64_t *counts = out;
+    counts[0] = row_int(r);
+    counts[1] = row_int(r);
+}
+
+enum err_kind store_sim_open(struct tx *tx, iccid_t iccid, int64_t *orders, int64_t *subscriptions, struct err *err) {
+    struct db_value params[] = {db_int(iccid)};
+    int64_t counts[2];
+    enum err_kind kind = tx_get(tx, ST_SIM_OPEN, TX_PARAMS(params), read_open, NULL, counts, sizeof counts, "SIM", err);
+    if (kind)
+        return kind;
+    *orders = counts[0];
+    *subscriptions = counts[1];
+    return ERR_NONE;
+}
+
 // ---- lists ----
 
 enum { FILTER_PARAMS = 4, LIST_PARAMS = 7 };

@@ -20,6 +20,9 @@ NODISCARD enum err_kind store_sim_update(struct tx *tx, const struct sim *s, str
 NODISCARD enum err_kind store_sim_take_profile(struct tx *tx, int64_t partner_id, bool own, struct arena *a, struct sim *out,
                                                struct err *err);
 
+// What stands on a SIM and is not finished: accepted orders, subscriptions.
+NODISCARD enum err_kind store_sim_open(struct tx *tx, iccid_t iccid, int64_t *orders, int64_t *subscriptions, struct err *err);
+
 struct sim_filter {
     int64_t partner_id; // 0: all; -1: general stock
     unsigned type;      // enum sim_type; 0: all

@@ -67,11 +67,6 @@ enum err_kind store_subscription_update(struct tx *tx, const struct subscription
     return kind;
 }
 
-enum err_kind store_subscription_open_count(struct tx *tx, iccid_t iccid, int64_t *count, struct err *err) {
-    struct db_value params[] = {db_int(iccid)};
-    return tx_int(tx, ST_SUBSCRIPTION_OPEN_COUNT, TX_PARAMS(params), count, err);
-}
-
 static enum err_kind subscriptions(struct tx *tx, enum statement st, const struct db_value *params, size_t n_params, struct arena *a,
                                    struct subscription **out, size_t *n, struct err *err) {
     void *rows = NULL;

@@ -11,7 +11,6 @@
 NODISCARD enum err_kind store_subscription_get(struct tx *tx, struct uuid id, struct arena *a, struct subscription *out, struct err *err);
 NODISCARD enum err_kind store_subscription_insert(struct tx *tx, const struct subscription *s, struct err *err);
 NODISCARD enum err_kind store_subscription_update(struct tx *tx, const struct subscription *s, struct err *err); // state, dates, balance
-NODISCARD enum err_kind store_subscription_open_count(struct tx *tx, iccid_t iccid, int64_t *count, struct err *err);
 // Those of a SIM that are not finished, the one that expires first at the front.
 NODISCARD enum err_kind store_subscription_open(struct tx *tx, iccid_t iccid, struct arena *a, struct subscription **out, size_t *n,
                                                 struct err *err);

@@ -170,7 +170,7 @@ enum err_kind tx_list(struct tx *tx, enum statement st, const struct db_value *p
                       size_t size, size_t expect, void **out, size_t *count, struct err *err) {
     struct row row = {.tx = tx, .st = st, .arena = a};
     size_t cap = expect < 16 ? 16 : expect > 1024 ? 1024 : expect, used = 0;
-    char *rows = arena_calloc(a, cap, size);
+    char *rows = arena_raw(a, cap, size); // a place is wiped when its row comes: most lists are shorter than they may be
     if (!rows)
         return tx_no_memory(err);
     enum err_kind kind = query(tx, st, params, n, err);
@@ -181,7 +181,7 @@ enum err_kind tx_list(struct tx *tx, enum statement st, const struct db_value *p
         if (kind || !more)
             break;
         if (used == cap) {
-            char *wider = arena_calloc(a, cap * 2, size);
+            char *wider = arena_raw(a, cap * 2, size);
             if (!wider) {
                 kind = tx_no_memory(err);
                 break;
@@ -190,6 +190,7 @@ enum err_kind tx_list(struct tx *tx, enum statement st, const struct db_value *p
             rows = wider;
             cap *= 2;
         }
+        memset(rows + used * size, 0, size);
         kind = read_row(&row, read, rows + used * size, err);
         used++;
     }
