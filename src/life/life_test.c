@@ -60,8 +60,9 @@ static size_t in_due_order(struct fixture *f, int64_t partner_id, bool dated) {
     store_read_end(tx);
     for (size_t i = 0; i < n; i++) {
         struct subscription s;
+        struct subscription_was was;
         int threshold;
-        OK(event_unpack_subscription(e[i].payload, &f->arena, &s, &threshold, err));
+        OK(event_unpack_subscription(e[i].payload, &f->arena, &s, &was, &threshold, err));
         struct wall due = e[i].type == EVENT_SUBSCRIPTION_ACTIVATED ? s.activation : s.expiry;
         assert_true(due.ms >= last.ms);
         last = due;

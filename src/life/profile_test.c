@@ -64,13 +64,13 @@ static const char *told_of_sim(struct fixture *f) {
     for (size_t i = 0; i < n; i++) {
         struct sim s;
         struct profile_progress p;
-        enum esim_status before;
+        struct sim_was before;
         if (e[i].type == EVENT_SIM_DOWNLOAD_PROGRESS) {
             OK(event_unpack_progress(e[i].payload, &f->arena, &s, &p, err));
             used += (size_t)snprintf(text + used, sizeof text - used, "%d%s ", p.point, p.status >= PROGRESS_FAILED ? "!" : "");
         } else if (e[i].type == EVENT_SIM_STATUS_CHANGED) {
             OK(event_unpack_sim(e[i].payload, &f->arena, &s, &before, err));
-            used += (size_t)snprintf(text + used, sizeof text - used, "%s>%s ", esim_status_words[before], esim_status_words[s.esim]);
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s>%s ", esim_status_words[before.esim], esim_status_words[s.esim]);
         } else {
             assert_int_equal(e[i].type, EVENT_SIM_EID_CHANGED);
             OK(event_unpack_sim(e[i].payload, &f->arena, &s, &before, err));

@@ -150,9 +150,10 @@ static inline const char *told(struct fixture *f, int64_t partner_id, const stru
             continue;
         const char *name = strchr(event_type_name(e[i].type), '.') + 1;
         struct subscription s;
+        struct subscription_was was;
         int threshold = 0;
         if (!uuid_is_zero(e[i].order_id))
-            OK(event_unpack_subscription(e[i].payload, &f->arena, &s, &threshold, err));
+            OK(event_unpack_subscription(e[i].payload, &f->arena, &s, &was, &threshold, err));
         used += (size_t)snprintf(text + used, sizeof text - used, used ? " %s" : "%s", name);
         if (threshold)
             used += (size_t)snprintf(text + used, sizeof text - used, ":%d", threshold);
