@@ -167,6 +167,15 @@ static void check_booking(struct sequence *q, const struct usage_record *r, cons
 
 // ---- records ----
 
+// An instant at which something begins or ends, for an instant of a record: borders are where mistakes are.
+static int64_t at_a_border(struct sequence *q, int64_t otherwise) {
+    if (q->n_subs == 0 || below(q, 4))
+        return otherwise;
+    const struct subscription *s = &q->s[below(q, q->n_subs)];
+    struct wall t = below(q, 2) ? s->activation : s->expiry;
+    return wall_set(t) && t.ms - NOW_MS <= now_of(q) ? t.ms - NOW_MS : otherwise;
+}
+
 static void take(struct sequence *q) {
     if (q->n_records == RECORDS_MAX)
         return;
@@ -178,6 +187,9 @@ static void take(struct sequence *q) {
         start -= start % SECOND;
         length -= length % SECOND;
     }
+    start = at_a_border(q, start);
+    if (length > 0 && (length = at_a_border(q, start + length) - start) < 0)
+        length = 0;
     if (start + length > now)
         length = now - start;
     snprintf(b->id, sizeof b->id, "%d-%d", q->number, q->n_records);

@@ -341,6 +341,16 @@ static void dates_hold_to_the_second(void **state) {
     assert_int_equal(use_data(f, "r2", MB, -SECOND, -1).verdict, USAGE_UNRATED);
 }
 
+static void what_ends_at_an_instant_is_over_then(void **state) {
+    struct fixture *f = *state;
+    struct uuid id = subscribe(f, (struct wish){.bytes = 10 * MB, .days = 1});
+    later(f, DAY + HOUR);
+    assert_int_equal(use_data(f, "r1", MB, DAY, DAY).verdict, USAGE_UNRATED);
+    assert_int_equal(use_data(f, "r2", MB, DAY, DAY + HOUR).verdict, USAGE_UNRATED);
+    assert_int_equal(use_data(f, "r3", MB, DAY - SECOND, DAY + HOUR).verdict, USAGE_BOOKED);
+    STATE_IS(f, id, EXPIRED, MB);
+}
+
 static void a_sandbox_partner_uses_data_in_its_own_time(void **state) {
     struct fixture *f = *state; // its clock is a day ahead
     struct uuid id = subscribe(f, (struct wish){.bytes = 10 * MB, .sandbox = true});
@@ -370,6 +380,7 @@ int main(void) {
         T(each_threshold_fires_once),
         T(faults_of_a_record_are_told_and_it_may_come_again),
         T(dates_hold_to_the_second),
+        T(what_ends_at_an_instant_is_over_then),
         T(a_sandbox_partner_uses_data_in_its_own_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
