@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """All four kinds of order, their dates and money, lists, caps, links: connect-v2 sections 4 to 8 through the running server."""
+import concurrent.futures
 import datetime
 import subprocess
 
@@ -115,6 +116,19 @@ def test_money_is_exact(api, idle_psim, price, currency, shown):
     order = api.order(body=order_body("ACTIVATION", "ESIM", PRODUCT, None, sold_price=price, sold_currency=currency))
     subscription = subscription_of(api, order)
     assert subscription["sold_product_price"] == shown and subscription["sold_product_currency"] == currency
+
+
+def test_text_that_means_something_elsewhere_is_kept_as_text(api, operator):
+    evil = ["x'; DROP TABLE orders; --", '"); DELETE FROM sim; --', "%s%n{0}${7*7}", "<script>alert(1)</script>", "../../etc/passwd", "\u202e\U0001f600 \u00e9"]
+    for text_ in evil:
+        body = order_body("ACTIVATION", "ESIM", ESIM_PRODUCT, None) | {"reference": text_}
+        body["subscriber"] |= {"first_name": text_, "last_name": text_, "device": {"model": text_, "id": text_}}
+        order = api.order(body=body)
+        assert order["status"] == "COMPLETED" and order["reference"] == text_
+        kept = operator.get(f"/admin/v1/orders/{order['id']}").json()["subscriber"]
+        assert {kept["first_name"], kept["last_name"], kept["device"]["model"], kept["device"]["id"]} == {text_}
+        assert [o["id"] for o in api.get("/v2/orders", params={"reference": text_}).json()["data"]] == [order["id"]]
+    assert api.get("/v2/orders").json()["_metadata"]["page_count"] >= 1 and api.get("/v2/sims").json()["data"]
 
 
 def test_an_iccid_as_a_number(api):
@@ -236,6 +250,34 @@ def test_caps_and_required_fields(demo, operator):
     assert partner.order(body=top_up)["status"] == "COMPLETED", "the cap counts activations only"
 
 
+def test_a_cap_holds_when_many_ask_at_once(demo, operator):
+    partner = new_partner(demo, operator, "capped-month", cap_month=5)
+    token = partner.session.headers["Authorization"][7:]
+
+    def ask(_):
+        return Api(demo, token).post("/v2/orders", order_body("ACTIVATION", "ESIM", PRODUCT, None)).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(ask, range(16)))
+    assert sorted(statuses) == [202] * 5 + [406] * 11
+    assert partner.get("/v2/orders").json()["_metadata"]["page_count"] == 1 and len(partner.get("/v2/orders").json()["data"]) == 5
+
+
+def test_a_partners_currencies(demo, operator):
+    partner = new_partner(demo, operator, "currencies", currencies=["EUR", "JPY"])
+
+    def sell(price, currency):
+        return partner.post("/v2/orders", order_body("ACTIVATION", "ESIM", PRODUCT, None, sold_price=price, sold_currency=currency))
+
+    for price, currency, status in ((1, "EUR", 202), (100, "JPY", 202), (1, "USD", 400), (1, "KWD", 400), (1.5, "JPY", 400)):
+        assert sell(price, currency).status_code == status, (price, currency)
+    assert operator.call("PATCH", "/admin/v1/partners/currencies", json={"currencies": ["USD"]}).status_code == 200
+    wait_for(lambda: sell(1, "USD").status_code == 202, 5, "USD")
+    assert sell(1, "EUR").status_code == 400
+    assert operator.call("PATCH", "/admin/v1/partners/currencies", json={"currencies": []}).status_code == 200
+    wait_for(lambda: sell(1, "KWD").status_code == 202, 5, "every currency")
+
+
 def test_a_disabled_partner_and_a_rotated_secret(demo, operator):
     import requests
     made = operator.post("/admin/v1/partners", {"client_id": "leaving", "name": "Leaving"}).json()
@@ -262,6 +304,19 @@ def test_rate_limit_and_its_headers(new_demo):
     assert seen == [(200, 4), (200, 3), (200, 2), (200, 1), (200, 0), (429, 0)]
     assert answer.json()["type"] == "TOO MANY REQUESTS" and int(answer.headers["Retry-After"]) >= 1
     assert api.get("/v2/orders").status_code == 200, "each resource has its own"
+
+
+def test_a_partners_own_rate_limit(new_demo):
+    server = new_demo("-o", "rate_per_minute=2")
+    operator = Api(server, server.env["TOPUP_ADMIN_TOKEN"])
+    slow, free = (new_partner(server, operator, name, rate_per_minute=rate) for name, rate in (("slow", 3), ("free", -1)))
+    assert [slow.get("/v2/products").status_code for _ in range(4)] == [200, 200, 200, 429]
+    for _ in range(10):
+        answer = free.get("/v2/products")
+        assert answer.status_code == 200 and "x-rate-limit-limit" not in answer.headers
+    assert all(operator.get("/admin/v1/status").status_code == 200 for _ in range(10)), "operators have no limit"
+    operator.call("PATCH", "/admin/v1/partners/slow", json={"rate_per_minute": 1000})
+    wait_for(lambda: slow.get("/v2/products").status_code == 200, 5, "the new limit")
 
 
 def test_errors_as_problem_documents(api):
