@@ -341,6 +341,16 @@ const struct statement_text statements[STATEMENTS] = {
                                               " ON CONFLICT (partner_id) DO UPDATE SET last = excluded.last"),
     [ST_EVENT_INSERT] = WRITE("event_insert", "INSERT INTO event (partner_id, sequence, type, created, order_id, iccid, payload)"
                                               " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
+    [ST_EVENT_INSERT_MANY] =
+        WRITE("event_insert_many", "INSERT INTO event (partner_id, sequence, type, created, order_id, iccid, payload) VALUES"
+                                   "(?1, ?2, ?3, ?4, ?5, ?6, ?7), (?8, ?9, ?10, ?11, ?12, ?13, ?14),"
+                                   "(?15, ?16, ?17, ?18, ?19, ?20, ?21), (?22, ?23, ?24, ?25, ?26, ?27, ?28),"
+                                   "(?29, ?30, ?31, ?32, ?33, ?34, ?35), (?36, ?37, ?38, ?39, ?40, ?41, ?42),"
+                                   "(?43, ?44, ?45, ?46, ?47, ?48, ?49), (?50, ?51, ?52, ?53, ?54, ?55, ?56),"
+                                   "(?57, ?58, ?59, ?60, ?61, ?62, ?63), (?64, ?65, ?66, ?67, ?68, ?69, ?70),"
+                                   "(?71, ?72, ?73, ?74, ?75, ?76, ?77), (?78, ?79, ?80, ?81, ?82, ?83, ?84),"
+                                   "(?85, ?86, ?87, ?88, ?89, ?90, ?91), (?92, ?93, ?94, ?95, ?96, ?97, ?98),"
+                                   "(?99, ?100, ?101, ?102, ?103, ?104, ?105), (?106, ?107, ?108, ?109, ?110, ?111, ?112)"),
     [ST_EVENT_LIST] = READS("event_list", "SELECT partner_id, sequence, type, created, order_id, iccid, payload FROM event"
                                           " WHERE partner_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"),
     [ST_EVENT_FIND] = READS("event_find", "SELECT partner_id, sequence, type, created, order_id, iccid, payload FROM event"

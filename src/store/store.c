@@ -140,7 +140,7 @@ static enum verdict run_hoping(struct store *s, struct store_job *first) {
         }
     }
     kind = commit(s, &err);
-    if (kind == ERR_CONFLICT) // of a write that the driver had put off: some job's
+    if (kind == ERR_CONFLICT || kind == ERR_CORRUPT) // of a write that the driver or tx_flush had put off: some job's
         return BATCH_CAREFULLY;
     return kind ? fail_or_again(first, kind, &err) : BATCH_COMMITTED;
 }

@@ -3,28 +3,62 @@
 
 #include "store/tx.h"
 
+// A number was given out; without its event there would be a gap, whatever the job makes of it.
+static enum err_kind gap(struct tx *tx, enum err_kind kind) {
+    tx->trouble = tx->trouble ? tx->trouble : kind;
+    return kind;
+}
+
+enum { EVENT_PARAMS = 7 };
+static void event_params(const struct waiting_events *all, const struct waiting_event *e, struct db_value p[EVENT_PARAMS]) {
+    p[0] = db_int(e->partner_id);
+    p[1] = db_int(e->sequence);
+    p[2] = db_int(e->type);
+    p[3] = db_int(e->created);
+    p[4] = uuid_is_zero(e->order_id) ? db_null() : db_uuid(&e->order_id);
+    p[5] = db_iccid(e->iccid);
+    p[6] = db_blob(e->bytes ? all->payloads.p + e->at : "", e->bytes);
+}
+
+enum err_kind tx_flush_events(struct tx *tx, struct err *err) {
+    struct waiting_events *all = &tx->events;
+    bool many = all->n == EVENTS_AT_ONCE;
+    struct db_value params[EVENTS_AT_ONCE * EVENT_PARAMS];
+    for (size_t i = 0; i < all->n; i++)
+        event_params(all, &all->list[i], params + i * EVENT_PARAMS);
+    enum err_kind kind = many ? tx_exec(tx, ST_EVENT_INSERT_MANY, TX_PARAMS(params), err) : ERR_NONE;
+    for (size_t i = 0; !many && i < all->n && !kind; i++)
+        kind = tx_exec(tx, ST_EVENT_INSERT, params + i * EVENT_PARAMS, EVENT_PARAMS, err);
+    if (kind == ERR_CONFLICT) // a number is taken: the log is not what the counter says
+        kind = err_set(err, ERR_CORRUPT, "a partner's event log does not fit its counter");
+    all->n = 0;
+    buf_clear(&all->payloads);
+    return kind ? gap(tx, kind) : ERR_NONE;
+}
+
 enum err_kind store_event_append(struct tx *tx, struct event *e, struct err *err) {
+    struct waiting_events *all = &tx->events;
     int64_t sequence = 0;
     enum err_kind kind = tx_sequence(tx, e->partner_id, &sequence, err);
     if (kind)
         return kind;
-    struct db_value params[] = {
-        db_int(e->partner_id),
-        db_int(sequence),
-        db_int(e->type),
-        db_int(e->created.ms),
-        uuid_is_zero(e->order_id) ? db_null() : db_uuid(&e->order_id),
-        db_iccid(e->iccid),
-        db_blob(e->payload.p ? e->payload.p : "", e->payload.n),
+    all->list[all->n++] = (struct waiting_event){
+        .partner_id = e->partner_id,
+        .sequence = sequence,
+        .type = e->type,
+        .created = e->created.ms,
+        .order_id = e->order_id,
+        .iccid = e->iccid,
+        .at = all->payloads.n,
+        .bytes = e->payload.n,
     };
-    kind = tx_exec(tx, ST_EVENT_INSERT, TX_PARAMS(params), err);
-    if (kind == ERR_CONFLICT) // the number is taken: the log is not what the counter says
-        kind = err_set(err, ERR_CORRUPT, "the event log of partner %lld does not fit its counter", (long long)e->partner_id);
-    if (kind) {
-        // The number was given out; without the event there would be a gap, whatever the job makes of it.
-        tx->trouble = tx->trouble ? tx->trouble : kind;
+    buf_add_str(&all->payloads, e->payload);
+    if (all->payloads.failed)
+        kind = gap(tx, err_set(err, ERR_INTERNAL, "no memory for the events of a transaction"));
+    else if (all->n == EVENTS_AT_ONCE)
+        kind = tx_flush_events(tx, err);
+    if (kind)
         return kind;
-    }
     e->sequence = sequence;
     tx_tell(tx, &(struct store_told){e->partner_id, sequence, e->order_id, (int)e->type});
     tx_news(tx, NEWS_EVENTS);
@@ -46,7 +80,9 @@ enum err_kind store_event_list(struct tx *tx, int64_t partner_id, int64_t after,
                                size_t *n, struct err *err) {
     struct db_value params[] = {db_int(partner_id), db_int(after), db_int(limit)};
     void *rows = NULL;
-    enum err_kind kind = tx_list(tx, ST_EVENT_LIST, TX_PARAMS(params), read_event, a, sizeof **out, 0, &rows, n, err);
+    enum err_kind kind = tx->writer ? tx_flush(tx, err) : ERR_NONE; // what it has appended itself
+    if (!kind)
+        kind = tx_list(tx, ST_EVENT_LIST, TX_PARAMS(params), read_event, a, sizeof **out, 0, &rows, n, err);
     if (!kind)
         *out = rows;
     return kind;
@@ -56,7 +92,9 @@ enum err_kind store_event_find(struct tx *tx, int64_t partner_id, int64_t after,
                                struct arena *a, struct event **out, size_t *n, struct err *err) {
     struct db_value params[] = {db_int(partner_id), db_int(after), db_int(until), db_int((int64_t)types), db_int(limit)};
     void *rows = NULL;
-    enum err_kind kind = tx_list(tx, ST_EVENT_FIND, TX_PARAMS(params), read_event, a, sizeof **out, 0, &rows, n, err);
+    enum err_kind kind = tx->writer ? tx_flush(tx, err) : ERR_NONE;
+    if (!kind)
+        kind = tx_list(tx, ST_EVENT_FIND, TX_PARAMS(params), read_event, a, sizeof **out, 0, &rows, n, err);
     if (!kind)
         *out = rows;
     return kind;

@@ -8,6 +8,7 @@
 #define SEQUENCES_MIN 64
 #define SEQUENCES_MAX 65536 // beyond it the cache is emptied between batches
 #define ROW_MAX 1024
+#define EVENT_PAYLOADS_MAX ((size_t)16 << 20) // of EVENTS_AT_ONCE events
 
 // ---- statements ----
 
@@ -259,6 +260,11 @@ enum err_kind tx_sequence(struct tx *tx, int64_t partner_id, int64_t *out, struc
 
 enum err_kind tx_flush(struct tx *tx, struct err *err) {
     struct sequences *s = &tx->sequences;
+    if (tx->events.n) {
+        enum err_kind kind = tx_flush_events(tx, err);
+        if (kind)
+            return kind;
+    }
     for (size_t i = 0; i < s->size && s->dirty; i++) {
         struct sequence *q = &s->place[i];
         if (!q->dirty)
@@ -281,6 +287,8 @@ void tx_committed(struct tx *tx) {
 
 void tx_forget(struct tx *tx) {
     sequences_empty(&tx->sequences);
+    tx->events.n = 0;
+    buf_clear(&tx->events.payloads);
     tx->number_wanted = tx->number_kept;
 }
 
@@ -328,12 +336,14 @@ void tx_tell(struct tx *tx, const struct store_told *told) {
 
 void tx_init(struct tx *tx, struct store *s, bool writer) {
     *tx = (struct tx){.store = s, .writer = writer};
+    buf_init(&tx->events.payloads, EVENT_PAYLOADS_MAX);
     if (writer)
         tx->told_list = xcalloc(STORE_TOLD_MAX, sizeof *tx->told_list);
 }
 
 void tx_release(struct tx *tx) {
     sequences_empty(&tx->sequences);
+    buf_release(&tx->events.payloads);
     free(tx->told_list);
     tx->told_list = NULL;
 }

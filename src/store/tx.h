@@ -6,6 +6,7 @@
 #define STORE_TX_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/id.h"
 #include "base/money.h"
 #include "core/iccid.h"
@@ -24,6 +25,20 @@ struct sequences {
     size_t size, used, dirty;
 };
 
+// Events that were appended and are not written yet: several rows in one statement cost about half of what they cost one by one.
+#define EVENTS_AT_ONCE 16 // rows of ST_EVENT_INSERT_MANY
+struct waiting_event {
+    int64_t partner_id, sequence, type, created;
+    struct uuid order_id;
+    iccid_t iccid;
+    size_t at, bytes; // of its payload
+};
+struct waiting_events {
+    struct waiting_event list[EVENTS_AT_ONCE];
+    size_t n;
+    struct buf payloads;
+};
+
 struct tx {
     struct store *store;
     struct db *db;
@@ -37,6 +52,7 @@ struct tx {
     // the writer's alone
     struct store_told *told_list;
     struct sequences sequences;
+    struct waiting_events events;
     struct id_gen ids;
     int64_t number, number_kept, number_wanted; // last given out; given out up to here by what is committed; by this transaction
 };
@@ -106,7 +122,8 @@ void tx_tell(struct tx *tx, const struct store_told *told);
 NODISCARD enum err_kind tx_start(struct tx *tx, struct err *err); // reads what the writer carries on with, once, after prepare
 NODISCARD enum err_kind tx_flush(struct tx *tx, struct err *err); // writes what is kept in memory: before commit or release
 void tx_committed(struct tx *tx);
-void tx_forget(struct tx *tx); // what is kept in memory of a transaction that was undone
+void tx_forget(struct tx *tx);                                           // what is kept in memory of a transaction that was undone
+NODISCARD enum err_kind tx_flush_events(struct tx *tx, struct err *err); // tx_flush's part, in store_event.c
 // The partner's next event number.
 NODISCARD enum err_kind tx_sequence(struct tx *tx, int64_t partner_id, int64_t *out, struct err *err);
 
