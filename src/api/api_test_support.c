@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include "api/state.h"
 #include "auth/auth.h"
 #include "base/date.h"
 #include "base/secret.h"
@@ -108,6 +109,10 @@ static enum err_kind fill(struct tx *tx, void *ctx, struct err *err) {
 }
 
 void api_test_open(struct api_test *t) {
+    api_test_open_routes(t, api_routes, api_routes_count);
+}
+
+void api_test_open_routes(struct api_test *t, const struct route *routes, size_t n) {
     struct err err = {0};
     struct wall now;
     *t = (struct api_test){.folder = "/tmp/topupd-api-test-XXXXXX"};
@@ -154,8 +159,10 @@ void api_test_open(struct api_test *t) {
         .base_url = TEST_BASE_URL,
         .realm = "tru-staff",
         .qr_host_path = TEST_QR_URL,
+        .node = 1,
+        .idempotency_days = 7,
     };
-    must(api_open(&o, &t->api, &err), &err, "api");
+    must(api_open_routes(&o, routes, n, &t->api, &err), &err, "api");
     t->handler = api_handler(t->api);
 }
 
@@ -188,7 +195,7 @@ struct exchange {
     struct str authorization;
     bool has_body;
     const struct header *headers;
-    bool resumed;
+    bool later, resumed;
 };
 
 static struct str side_header(struct http_exchange *x, const char *name) {
@@ -204,7 +211,9 @@ static struct str side_header(struct http_exchange *x, const char *name) {
 }
 
 static void side_resume(struct http_exchange *x) {
-    ((struct exchange *)x)->resumed = true;
+    struct exchange *e = (struct exchange *)x;
+    assert_false(e->resumed);
+    e->resumed = true;
 }
 
 static struct str side_client_address(struct http_exchange *x UNUSED) {
@@ -226,32 +235,48 @@ void answer_release(struct answer *a) {
     *a = (struct answer){0};
 }
 
-void api_test_call(struct api_test *t, struct answer *a, int token, enum http_method method, const char *target, const char *body,
-                   const struct header *headers) {
-    answer_release(a);
-    struct exchange e = {
+struct exchange *api_test_begin(struct api_test *t, int token, enum http_method method, const char *target, const char *body,
+                                const struct header *headers) {
+    struct exchange *e = xcalloc(1, sizeof *e);
+    *e = (struct exchange){
         .x = {.side = &side, .method = method, .body = body ? str_of(body) : STR(""), .started = clock_mono(&t->clock)},
         .authorization = token < 0 ? STR_NONE : t->token[token],
         .has_body = body != NULL,
         .headers = headers,
     };
-    e.x.query = str_cut(str_of(target), '?', &e.x.path);
-    arena_init(&e.x.arena, 1024 * 1024);
-    buf_init(&e.x.reply, 8 * 1024 * 1024);
+    e->x.query = str_cut(str_of(target), '?', &e->x.path);
+    arena_init(&e->x.arena, 1024 * 1024);
+    buf_init(&e->x.reply, 8 * 1024 * 1024);
+    e->later = t->handler.handle(t->handler.ctx, &e->x) == HTTP_LATER;
+    return e;
+}
 
-    enum http_answer answer = t->handler.handle(t->handler.ctx, &e.x);
-    assert_int_equal(answer == HTTP_LATER, e.resumed); // the job has run and says so once, or there was none
-    if (answer == HTTP_LATER)
-        t->handler.resume(t->handler.ctx, &e.x);
-    t->handler.end(t->handler.ctx, &e.x, true);
+bool api_test_waits(const struct exchange *e) {
+    return e->later && !e->resumed;
+}
 
-    a->status = e.x.status;
-    keep_header(&e.x, "Content-Type", a->content_type, sizeof a->content_type);
-    keep_header(&e.x, "Location", a->location, sizeof a->location);
-    keep_header(&e.x, "Cache-Control", a->cache_control, sizeof a->cache_control);
-    a->body = e.x.reply;
+void api_test_end(struct api_test *t, struct exchange *e, struct answer *a) {
+    answer_release(a);
+    assert_int_equal(e->later, e->resumed); // whoever took it has said so once, or nobody took it
+    if (e->later)
+        t->handler.resume(t->handler.ctx, &e->x);
+    t->handler.end(t->handler.ctx, &e->x, true);
+
+    a->status = e->x.status;
+    keep_header(&e->x, "Content-Type", a->content_type, sizeof a->content_type);
+    keep_header(&e->x, "Location", a->location, sizeof a->location);
+    keep_header(&e->x, "Cache-Control", a->cache_control, sizeof a->cache_control);
+    keep_header(&e->x, "X-Correlation-ID", a->correlation, sizeof a->correlation);
+    keep_header(&e->x, "Idempotent-Replayed", a->replayed, sizeof a->replayed);
+    a->body = e->x.reply;
     a->json = json_loadb(buf_str(&a->body).p, a->body.n, JSON_REJECT_DUPLICATES, NULL);
-    arena_release(&e.x.arena);
+    arena_release(&e->x.arena);
+    free(e);
+}
+
+void api_test_call(struct api_test *t, struct answer *a, int token, enum http_method method, const char *target, const char *body,
+                   const struct header *headers) {
+    api_test_end(t, api_test_begin(t, token, method, target, body, headers), a);
 }
 
 json_t *answer_at(const struct answer *a, const char *path) {

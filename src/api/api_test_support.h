@@ -10,7 +10,7 @@
 
 #include "base/testing.h"
 
-#include "api/api.h"
+#include "api/routes.h"
 #include "base/json.h"
 #include "core/order.h"
 
@@ -47,6 +47,8 @@ struct api_test {
     struct str token[2]; // "Bearer ..."
 };
 void api_test_open(struct api_test *t);
+// The same with routes of the test's own.
+void api_test_open_routes(struct api_test *t, const struct route *routes, size_t n);
 void api_test_close(struct api_test *t);
 
 // ---- calls ----
@@ -54,7 +56,7 @@ struct answer {
     int status;
     struct buf body;
     json_t *json; // NULL when the body is no JSON object
-    char content_type[64], location[256], cache_control[64];
+    char content_type[64], location[256], cache_control[64], correlation[160], replayed[8];
 };
 struct header {
     const char *name, *value;
@@ -64,6 +66,13 @@ struct header {
 void api_test_call(struct api_test *t, struct answer *a, int token, enum http_method method, const char *target, const char *body,
                    const struct header *headers);
 void answer_release(struct answer *a);
+
+// The same in two steps, for a call that may wait. It must not wait any more when it is ended.
+struct exchange;
+struct exchange *api_test_begin(struct api_test *t, int token, enum http_method method, const char *target, const char *body,
+                                const struct header *headers);
+bool api_test_waits(const struct exchange *e);
+void api_test_end(struct api_test *t, struct exchange *e, struct answer *a);
 
 #define GET(target) api_test_call(&t, &a, 0, HTTP_GET, target, NULL, NULL)
 #define POST(target, body) api_test_call(&t, &a, 0, HTTP_POST, target, body, NULL)

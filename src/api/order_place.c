@@ -60,6 +60,13 @@ static enum err_kind look_up(struct tx *tx, struct arena *a, const struct partne
             return kind;
         k->world.sim = there ? &k->sim : NULL;
     }
+    if (str_present(o->reference)) {
+        struct order other;
+        err_clear(&scratch);
+        kind = store_order_by_reference(tx, partner->id, o->reference, a, &other, &scratch);
+        if ((kind = found(kind, &k->world.reference_taken, &scratch, err)) != ERR_NONE)
+            return kind;
+    }
     if (k->world.sim) {
         int64_t open_orders, open_subscriptions;
         if ((kind = store_sim_open(tx, o->iccid, &open_orders, &open_subscriptions, err)) != ERR_NONE)

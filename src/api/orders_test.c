@@ -345,7 +345,16 @@ static void a_reference_is_taken_once(void **state UNUSED) {
     place(WITH_REFERENCE);
     assert_string_equal(answer_text(&a, "reference"), "basket 12");
     POST("/v2/orders", WITH_REFERENCE);
-    assert_answer(&a, 409);
+    assert_problem(&a, 409, "CONFLICT", "reference: is taken by another order", NULL);
+    POST("/v2/orders", "{\"reference\":\"basket 12\",\"operation_type\":\"TOPUP\"}"); // beside all other faults
+    assert_answer(&a, 400);
+    assert_non_null(strstr(a.body.p, "reference: is taken"));
+    api_test_call(&t, &a, 1, HTTP_POST, "/v2/orders",
+                  "{\"reference\":\"basket "
+                  "12\",\"operation_type\":\"TOPUP\",\"sim_type\":\"PSIM\",\"country\":\"GB\",\"product\":{\"id\":\"" PRODUCT_BOTH
+                  "\"},\"subscriber\":{\"sim\":{\"iccid\":\"" PSIM_OTHER "\"}}}",
+                  NULL); // another partner's are its own
+    assert_answer(&a, 202);
     assert_int_equal(look(placed).events, 1);
     GET("/v2/orders?reference=basket%2012");
     assert_answer(&a, 200);

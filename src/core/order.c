@@ -246,6 +246,9 @@ enum err_kind order_rules_world(const struct order *o, const struct order_world 
     if (product && o->sim_type != SIM_TYPE_NONE && !(product->sim_types & o->sim_type))
         err_add(err, ERR_INVALID, "sim_type: the product is not for %s", sim_type_name(o->sim_type));
 
+    if (world->reference_taken)
+        err_add(err, ERR_CONFLICT, "reference: is taken by another order");
+
     world_dates(o, product, world->now, err);
 
     if (o->operation == OP_NONE)

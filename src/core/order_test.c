@@ -472,6 +472,14 @@ static void order_finds_room_for_15_open_subscriptions(void **state) {
     assert_faults(&s, ERR_CONFLICT, "subscriber.sim.iccid: has 15 subscriptions that are not finished, more are not possible", NULL);
 }
 
+static void order_reference_is_taken_once(void **state) {
+    (void)state;
+    struct scene s;
+    scene(&s, OP_TOPUP, SIM_PSIM);
+    s.world.reference_taken = true;
+    assert_faults(&s, ERR_CONFLICT, "reference: is taken by another order", NULL);
+}
+
 static void order_activations_keep_to_the_caps(void **state) {
     (void)state;
     static const char day[] = "operation_type: the cap of 10 new activations a day is used up";
@@ -609,6 +617,7 @@ int main(void) {
         cmocka_unit_test(order_topup_needs_an_esim_that_is_available),
         cmocka_unit_test(order_activation_needs_a_psim_that_is_not_activated),
         cmocka_unit_test(order_finds_room_for_15_open_subscriptions),
+        cmocka_unit_test(order_reference_is_taken_once),
         cmocka_unit_test(order_activations_keep_to_the_caps),
         cmocka_unit_test(order_faults_of_the_body_come_before_those_of_the_world),
         cmocka_unit_test(order_states_move_as_the_header_says),
