@@ -7,6 +7,7 @@
 #include "api/resource.h"
 #include "base/secret.h"
 #include "core/codes.h"
+#include "life/sandbox.h"
 
 #define NAME_MAX_BYTES 128
 #define CLIENT_ID_MAX 64
@@ -253,6 +254,8 @@ enum err_kind admin_partner_create_work(struct call *c, struct tx *tx, struct er
         return err_set(err, ERR_CONFLICT, "client_id: is taken");
     if (kind == ERR_NONE)
         kind = add_secret(s, tx, s->partner.id, WALL_NONE, err);
+    if (kind == ERR_NONE && s->partner.mode == PARTNER_SANDBOX)
+        kind = sandbox_furnish(tx, c->arena, &s->partner, err);
     if (kind == ERR_NONE)
         tx_news(tx, NEWS_PARTNERS);
     return kind;

@@ -65,8 +65,15 @@ static void rate_headers(struct call *c) {
     http_set_header(c->x, "x-rate-limit-reset", arena_printf(c->arena, "%lld", (long long)c->rate.reset.ms));
 }
 
+static void call_release(struct call *c) {
+    if (c->release)
+        c->release(c);
+    c->release = NULL;
+}
+
 // The last step of every call: its reply, or the error that came instead.
 static void call_answer(struct call *c) {
+    call_release(c);
     bool answered = c->idem && c->idem->answered;
     if (c->failed == ERR_NONE && c->route && c->route->reply && !answered)
         c->route->reply(c);
@@ -152,7 +159,7 @@ static void job_done(void *ctx, enum err_kind kind, const struct err *err) {
 }
 
 enum err_kind call_work(struct call *c, struct tx *tx, struct err *err) {
-    c->again = false;
+    c->again = c->later = false;
     c->next_note = STR_NONE;
     c->worked = c->route->work(c, tx, err);
     return c->worked;
@@ -173,7 +180,10 @@ bool call_worked(struct call *c, enum err_kind kind, const struct err *err) {
 
 bool call_go_on(struct call *c) {
     struct err err = {0}; // the call's own may be an answer in the making
-    enum err_kind kind = store_submit(c->api->o.store, &c->job, &err);
+    bool later = c->later;
+    c->later = false;
+    enum err_kind kind =
+        later ? err_set(&err, ERR_BUSY, "too many calls wait, or the server is stopping") : store_submit(c->api->o.store, &c->job, &err);
     if (kind == ERR_NONE || park(c))
         return true;
     c->failed = kind;
@@ -347,6 +357,8 @@ static void api_end(void *ctx, struct http_exchange *x, bool sent) {
     if (level >= log_threshold)
         log_write(level, "request", fields);
 
+    if (c)
+        call_release((struct call *)x->user); // of one that was never answered
     if (c && c->body)
         json_decref(c->body);
 }
@@ -380,6 +392,7 @@ enum err_kind api_open_routes(const struct api_options *o, const struct route *r
     api->router = router_open(routes, n);
     api->process = o->node << API_PROCESS_BITS | (int64_t)(1 + rng_below(o->rng, (UINT64_C(1) << API_PROCESS_BITS) - 1));
     park_open(api);
+    pthread_mutex_init(&api->sandbox_calls.lock, NULL);
 
     static const char *const request_labels[] = {"method", "route", "code"};
     static const char *const state_label[] = {"state"};
@@ -413,6 +426,7 @@ void api_close(struct api *a) {
     if (!a)
         return;
     api_stop(a);
+    pthread_mutex_destroy(&a->sandbox_calls.lock);
     park_close(a);
     router_close(a->router);
     free(a->meters);

@@ -10,11 +10,11 @@
  *          anew all it keeps). Stores what it found in call->state, all memory from call->arena. May be NULL.
  *          What is too much for one job is done in several, so that others get between: work sets call->again before it returns and is
  *          run as another job when this one is on disk, or, when it returns an error, has been undone. call->steps and call->undone count
- *          these, so that it knows where it is. When the server stops meanwhile the call ends with 503, whatever of it is on disk by
- *          then: such a call must be one that may be made again; or it says with call_note how far it has come, and goes on from there
- *          when it is made again with the same idempotency key.
- *   reply  on a server thread, after the commit: writes status, headers and body. Cannot fail. For a call with an idempotency key
- *          (idem.h): in the last job, on the writer's thread, and again for each run of it.
+ *          these, so that it knows where it is. With call->later the other job comes after a pause (park.h). When the server stops
+ * meanwhile the call ends with 503, whatever of it is on disk by then: such a call must be one that may be made again; or it says with
+ * call_note how far it has come, and goes on from there when it is made again with the same idempotency key. reply  on a server thread,
+ * after the commit: writes status, headers and body. Cannot fail. For a call with an idempotency key (idem.h): in the last job, on the
+ * writer's thread, and again for each run of it.
  *
  * When parse or work returns a kind other than ERR_NONE, problem.c answers from `err` and reply is not called. An endpoint with an error
  * shape of its own (the token endpoint) keeps the outcome in its state, returns ERR_NONE and writes it in reply.
@@ -58,12 +58,14 @@ struct call {
     struct rate_state rate;
     bool limited;           // `rate` is meaningful
     bool again;             // work's: it wants another job
+    bool later;             // work's, with `again`: not at once, somebody else has to do something first
     enum err_kind worked;   // what work returned
     unsigned steps, undone; // jobs of this call that are on disk; that failed and were followed by another
     struct str note;        // call_note's, of the last job that is on disk; STR_NONE or empty before
     struct str next_note;
     struct idem_call *idem; // NULL: no key
     struct call *parked_next;
+    void (*release)(struct call *c); // parse's: gives back what the call holds besides memory, once it is over and before it is answered
     // From here on a new call is not wiped: most of it is room for messages that hardly any call has.
     struct err err;
     struct store_job job; // WORK_WRITE; set when it is submitted

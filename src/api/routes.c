@@ -6,6 +6,7 @@
 #include "api/products.h"
 #include "api/public.h"
 #include "api/qr.h"
+#include "api/sandbox.h"
 #include "api/sims.h"
 #include "api/subscriptions.h"
 #include "api/token.h"
@@ -52,6 +53,15 @@ const struct route api_routes[] = {
     {HTTP_GET,  "/v2/subscriptions/{id}",          ACCESS_PARTNER, "subscriptions", WORK_READ,  BODY_NONE, NULL,                    subscription_get_work,      subscription_reply},
     {HTTP_POST, "/v2/subscriptions/{id}/activate", ACCESS_PARTNER, "subscriptions", WORK_WRITE, BODY_NONE, NULL,                    subscription_activate_work, subscription_reply},
     {HTTP_POST, "/v2/subscriptions/{id}/expire",   ACCESS_PARTNER, "subscriptions", WORK_WRITE, BODY_NONE, NULL,                    subscription_expire_work,   subscription_reply},
+
+    // ---- sandbox partners ----
+    {HTTP_GET,    "/v2/sandbox/clock",                          ACCESS_SANDBOX, "sandbox", WORK_READ,  BODY_NONE, NULL,                     sandbox_clock_get_work,  sandbox_clock_reply},
+    {HTTP_POST,   "/v2/sandbox/clock",                          ACCESS_SANDBOX, "sandbox", WORK_WRITE, BODY_JSON, sandbox_clock_post_parse, sandbox_clock_post_work, sandbox_clock_reply},
+    {HTTP_GET,    "/v2/sandbox/sims",                           ACCESS_SANDBOX, "sandbox", WORK_READ,  BODY_NONE, sandbox_sim_list_parse,   sandbox_sim_list_work,   sandbox_sim_list_reply},
+    {HTTP_POST,   "/v2/sandbox/sims",                           ACCESS_SANDBOX, "sandbox", WORK_WRITE, BODY_JSON, sandbox_sim_make_parse,   sandbox_sim_make_work,   sandbox_sim_make_reply},
+    {HTTP_POST,   "/v2/sandbox/sims/{iccid}/usage",             ACCESS_SANDBOX, "sandbox", WORK_WRITE, BODY_JSON, sandbox_usage_parse,      sandbox_usage_work,      sandbox_usage_reply},
+    {HTTP_POST,   "/v2/sandbox/sims/{iccid}/download-progress", ACCESS_SANDBOX, "sandbox", WORK_WRITE, BODY_JSON, sandbox_progress_parse,   sandbox_progress_work,   sandbox_progress_reply},
+    {HTTP_DELETE, "/v2/sandbox/data",                           ACCESS_SANDBOX, "sandbox", WORK_WRITE, BODY_NONE, sandbox_reset_parse,      sandbox_reset_work,      sandbox_reset_reply},
 
     // ---- for everybody: QR images ----
     {HTTP_GET, "/connect/qrcode/v1/esim/{lpa}", ACCESS_PUBLIC, "qrcode", WORK_NONE, BODY_NONE, qr_parse, NULL, qr_reply},

@@ -33,6 +33,8 @@ struct park {
 #define API_PROCESS_BITS 48
 #define API_NO_PROCESS 0
 
+#define SANDBOX_CALLS_MAX 64
+
 struct api {
     struct api_options o;
     struct str base_url; // views of o.base_url
@@ -49,6 +51,10 @@ struct api {
         _Atomic bool running;
         _Atomic int64_t pause_ms;
     } prune; // old idempotency keys
+    struct sandbox_calls {
+        pthread_mutex_t lock;
+        int64_t partner[SANDBOX_CALLS_MAX]; // 0: a free place
+    } sandbox_calls;                        // partners whose clock is being moved, or data taken away (sandbox.c)
     struct metric_family *requests;
     struct route_meter *meters; // one a route, and a last one for what has no route
     struct metric *job_queue, *job_batches, *orders[4], *tasks[7];

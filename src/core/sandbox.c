@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/sandbox.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #define RANGE_FIRST INT64_C(899990000000000000) // packed: the first 18 digits
 #define RANGE_LAST INT64_C(899999999999999999)
 
@@ -69,4 +72,21 @@ int64_t sandbox_start_serial(int64_t partner_id, int64_t n) {
 
 int64_t sandbox_made_serial(int64_t number) {
     return MADE_FIRST + (int64_t)((uint64_t)number % (uint64_t)(SANDBOX_SERIALS - MADE_FIRST));
+}
+
+// Ten digits follow the network's code, so these come round again after eight thousand million SIMs.
+#define IMSI_MADE_FIRST INT64_C(2000000000)
+#define IMSI_MADE INT64_C(8000000000)
+
+void sandbox_imsi(int64_t serial, char out[SANDBOX_TEXT]) {
+    int64_t number = serial < MADE_FIRST ? serial : IMSI_MADE_FIRST + (serial - MADE_FIRST) % IMSI_MADE;
+    snprintf(out, SANDBOX_TEXT, "99999%010" PRIu64, (uint64_t)number % 10000000000U);
+}
+
+void sandbox_msisdn(int64_t serial, char out[SANDBOX_TEXT]) {
+    snprintf(out, SANDBOX_TEXT, "999%012" PRId64, serial);
+}
+
+void sandbox_matching_id(int64_t serial, char out[SANDBOX_TEXT]) {
+    snprintf(out, SANDBOX_TEXT, "SANDBOX-%012" PRId64, serial);
 }

@@ -56,5 +56,11 @@ enum task_lane order_lane(const struct partner *p, const struct order *o); // of
 #define SANDBOX_START_SIMS 1000
 int64_t sandbox_start_serial(int64_t partner_id, int64_t n); // 0 <= n < SANDBOX_START_SIMS
 int64_t sandbox_made_serial(int64_t number);                 // of a SIM made later, from any number that is not used again
+// The other numbers of such a SIM: an IMSI of network 999 99 (E.212: for private use), an MSISDN of country code 999, a matching id.
+#define SANDBOX_TEXT 24
+void sandbox_imsi(int64_t serial, char out[SANDBOX_TEXT]);
+void sandbox_msisdn(int64_t serial, char out[SANDBOX_TEXT]);
+void sandbox_matching_id(int64_t serial, char out[SANDBOX_TEXT]);
+#define SANDBOX_SMDP "smdp.sandbox.example"
 
 #endif

@@ -78,6 +78,19 @@ static void serial_numbers_of_starts_and_of_what_is_made_never_meet(void **state
     assert_int_equal(sandbox_start_serial(2, 0) - sandbox_start_serial(1, SANDBOX_START_SIMS - 1), 1);
     assert_true(sandbox_made_serial(INT64_MAX) < SANDBOX_SERIALS);
     assert_int_equal(sandbox_made_serial(8) - sandbox_made_serial(7), 1);
+
+    char start[SANDBOX_TEXT], made[SANDBOX_TEXT];
+    sandbox_imsi(last, start);
+    sandbox_imsi(sandbox_made_serial(0), made);
+    assert_true(imsi_valid(str_of(start)) && imsi_valid(str_of(made)));
+    assert_true(strcmp(start, made) < 0);
+    sandbox_imsi(SANDBOX_SERIALS - 1, made);
+    assert_true(imsi_valid(str_of(made)));
+    assert_true(strcmp(start, made) < 0);
+    sandbox_msisdn(SANDBOX_SERIALS - 1, made);
+    assert_true(msisdn_valid(str_of(made)));
+    sandbox_matching_id(SANDBOX_SERIALS - 1, made);
+    assert_int_equal(strlen(made), 20);
 }
 
 int main(void) {

@@ -81,6 +81,11 @@
     "id, order_id, partner_id, iccid, step, kind, peer, state, verb, due_at, lease_until, lease_owner, attempts, outcome, note, started, " \
     "settled, lane"
 
+// What a sandbox partner's reset takes next. ?1 partner, ?2 how many orders; ?2 to ?3 the SIMs, ?4 how many of them, ?5 records.
+#define SANDBOX_ORDERS "SELECT id FROM orders WHERE partner_id = ?1 ORDER BY id LIMIT ?2"
+#define SANDBOX_SIMS "SELECT iccid FROM sim WHERE partner_id = ?1 AND iccid BETWEEN ?2 AND ?3 ORDER BY iccid LIMIT ?4"
+#define SANDBOX_USAGE "SELECT id FROM usage_record WHERE iccid IN (" SANDBOX_SIMS ") AND partner_id = ?1 ORDER BY iccid, id LIMIT ?5"
+
 #define SUBSCRIPTION_COLUMNS                                                                                                               \
     "s.id, s.partner_id, s.iccid, s.product_id, p.public_id, s.name, s.email, s.state, s.ended, s.created, s.activation, s.expiry,"        \
     " s.next_at, s.duration, s.duration_unit, s.first_usage, s.wanted_expiry, s.initial_bytes, s.spent_bytes, s.balance_as_of,"            \
@@ -374,4 +379,25 @@ const struct statement_text statements[STATEMENTS] = {
                                                 " AND since = ?4"),
     [ST_IDEM_PRUNE] = WRITE_NOW("idem_prune", "DELETE FROM idempotency WHERE since < ?1"
                                               " AND id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?2)"),
+
+    // ---- sandbox ----
+    [ST_SANDBOX_BUSY] = READS("sandbox_busy", "SELECT EXISTS (SELECT 1 FROM task WHERE lane IN (1, 2) AND kind IN (0, 1, 2, 3)"
+                                              " AND state IN (1, 2) AND partner_id = ?1)"),
+    [ST_SANDBOX_DROP_TASKS] = WRITE("sandbox_drop_tasks", "DELETE FROM task WHERE order_id IN (" SANDBOX_ORDERS ")"),
+    [ST_SANDBOX_DROP_SUBSCRIPTIONS] =
+        WRITE_NOW("sandbox_drop_subscriptions", "DELETE FROM subscription WHERE (iccid, id) IN (SELECT iccid, id FROM subscription"
+                                                " WHERE partner_id = ?1 ORDER BY created, id LIMIT ?2)"),
+    [ST_SANDBOX_DROP_ORDERS] = WRITE_NOW("sandbox_drop_orders", "DELETE FROM orders WHERE partner_id = ?1 AND id IN (" SANDBOX_ORDERS ")"),
+    [ST_SANDBOX_DROP_BOOKINGS] = WRITE("sandbox_drop_bookings", "DELETE FROM usage_booking WHERE usage_id IN (" SANDBOX_USAGE ")"),
+    [ST_SANDBOX_DROP_USAGE] = WRITE_NOW("sandbox_drop_usage", "DELETE FROM usage_record WHERE id IN (" SANDBOX_USAGE ")"),
+    [ST_SANDBOX_DROP_NOTIFICATIONS] = WRITE("sandbox_drop_notifications", "DELETE FROM sim_notification WHERE iccid IN (" SANDBOX_SIMS ")"),
+    [ST_SANDBOX_DROP_SIMS] = WRITE_NOW("sandbox_drop_sims", "DELETE FROM sim WHERE iccid IN (" SANDBOX_SIMS ")"),
+    [ST_SANDBOX_RESTOCK_SIMS] =
+        WRITE_NOW("sandbox_restock_sims", "UPDATE sim SET service = 0, esim = CASE type WHEN 1 THEN 1 ELSE 0 END, activated = NULL,"
+                                          " modified = ?3 WHERE iccid IN (SELECT iccid FROM sim WHERE partner_id = ?1"
+                                          " AND (service <> 0 OR esim > 1) ORDER BY iccid LIMIT ?2)"),
+    [ST_SANDBOX_DROP_CAPS] = WRITE("sandbox_drop_caps", "DELETE FROM cap WHERE partner_id = ?1"),
+    [ST_SANDBOX_DROP_ANSWERS] =
+        WRITE_NOW("sandbox_drop_answers", "DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency WHERE partner_id = ?1"
+                                          " AND state <> 0 LIMIT ?2)"),
 };

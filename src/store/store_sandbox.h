@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store_sandbox.h - what only a sandbox partner's data needs: asking whether its orders have come to rest, and taking all of it away again.
+ *
+ * The verbs that take away do a slice, at most `limit` of what they are named after, and say how many: 0 means that there is none left.
+ * They need no memory between two slices. What refers to a row goes before it or with it.
+ */
+#ifndef STORE_STORE_SANDBOX_H
+#define STORE_STORE_SANDBOX_H
+
+#include "core/iccid.h"
+#include "store/store.h"
+
+// Whether a task of the partner is with the engine: may be claimed now or later, or is being called. Parked ones, and those behind them,
+// wait for an operator and are not.
+NODISCARD enum err_kind store_sandbox_busy(struct tx *tx, int64_t partner_id, bool *busy, struct err *err);
+
+// Subscriptions, the oldest first.
+NODISCARD enum err_kind store_sandbox_drop_subscriptions(struct tx *tx, int64_t partner_id, int64_t limit, int64_t *dropped,
+                                                         struct err *err);
+// Orders with their tasks, the oldest first. Their subscriptions must be gone.
+NODISCARD enum err_kind store_sandbox_drop_orders(struct tx *tx, int64_t partner_id, int64_t limit, int64_t *dropped, struct err *err);
+// SIMs with their preferences; of those whose number lies between `first` and `last`. Their orders and usage must be gone.
+NODISCARD enum err_kind store_sandbox_drop_sims(struct tx *tx, int64_t partner_id, iccid_t first, iccid_t last, int64_t limit,
+                                                int64_t *dropped, struct err *err);
+// The other SIMs go back to stock, as if never activated; only those that are not there are counted. Their orders must be gone.
+NODISCARD enum err_kind store_sandbox_restock_sims(struct tx *tx, int64_t partner_id, int64_t limit, int64_t *restocked, struct err *err);
+// Usage records, with their bookings, of the first `sims` SIMs (-1: of all) whose number lies between `first` and `last`.
+NODISCARD enum err_kind store_sandbox_drop_usage(struct tx *tx, int64_t partner_id, iccid_t first, iccid_t last, int64_t sims,
+                                                 int64_t limit, int64_t *dropped, struct err *err);
+// Answers kept for idempotency keys, but for those still in work.
+NODISCARD enum err_kind store_sandbox_drop_answers(struct tx *tx, int64_t partner_id, int64_t limit, int64_t *dropped, struct err *err);
+// What counts towards its caps.
+NODISCARD enum err_kind store_sandbox_drop_caps(struct tx *tx, int64_t partner_id, struct err *err);
+
+#endif
