@@ -2,10 +2,9 @@
 /*
  * usage.c - booking a usage record: which subscriptions were usable then, in which order, and what the bytes do to them.
  *
- * Dates are shown to the second, and records name times to the second: a subscription is usable from the beginning of the second in which
- * it began.
+ * Dates are shown to the second, and records name times to the second: a record that ends in the second in which a subscription began may
+ * tell of its bytes.
  */
-#include "base/date.h"
 #include "life/inside.h"
 #include "store/store_partner.h"
 #include "store/store_sim.h"
@@ -28,7 +27,7 @@ static bool overlaps(const struct usage_record *r, struct wall from, struct wall
     if (!wall_set(from) || (wall_set(to) && to.ms <= r->start.ms))
         return false;
     int64_t second = from.ms - ((from.ms % 1000) + 1000) % 1000;
-    return second <= r->start.ms || second < r->end.ms;
+    return second <= r->end.ms;
 }
 
 static void judge(struct candidate *c, const struct usage_record *r) {

@@ -104,9 +104,7 @@ enum place { NOWHERE, RUNNING, WAITING };
 
 static bool meets(const struct usage_record *r, int64_t from, int64_t to) { // to: INT64_MAX for ever
     from -= ((from % SECOND) + SECOND) % SECOND;
-    if (r->start.ms == r->end.ms)
-        return from <= r->start.ms && r->start.ms < to;
-    return from < r->end.ms && r->start.ms < to && (from <= r->start.ms || from < r->end.ms);
+    return from <= r->end.ms && r->start.ms < to;
 }
 
 static enum place place_of(const struct sequence *q, int i, const struct subscription *s, const struct usage_record *r) {

@@ -188,9 +188,9 @@ static void nothing_is_used_before_its_date(void **state) {
     struct fixture *f = *state;
     struct uuid id = subscribe(f, (struct wish){.bytes = 10 * MB, .date = DAY});
     later(f, DAY + HOUR); // and no pass has come so far
-    struct usage_result u = use_data(f, "r1", MB, HOUR, DAY);
+    struct usage_result u = use_data(f, "r1", MB, HOUR, DAY - SECOND);
     assert_int_equal(u.verdict, USAGE_UNRATED);
-    u = use_data(f, "r2", MB, HOUR, DAY + SECOND);
+    u = use_data(f, "r2", MB, HOUR, DAY);
     assert_int_equal(u.verdict, USAGE_BOOKED);
     STATE_IS(f, id, ACTIVE, MB);
     assert_int_equal(subscription_now(f, id).activation.ms, NOW_MS + DAY);
@@ -225,7 +225,7 @@ static void a_waiting_one_does_not_begin_before_it_could_be_used(void **state) {
     struct fixture *f = *state;
     struct uuid id = subscribe(f, (struct wish){.bytes = 10 * MB, .days = 5, .first_usage = true, .date = 2 * DAY});
     later(f, 3 * DAY);
-    assert_int_equal(use_data(f, "r1", MB, DAY, 2 * DAY).verdict, USAGE_UNRATED);
+    assert_int_equal(use_data(f, "r1", MB, DAY, 2 * DAY - 1).verdict, USAGE_UNRATED);
     use_data(f, "r2", MB, DAY, 2 * DAY + HOUR);
     assert_int_equal(subscription_now(f, id).activation.ms, NOW_MS + 2 * DAY);
     STATE_IS(f, id, ACTIVE, MB);
@@ -337,8 +337,9 @@ static void dates_hold_to_the_second(void **state) {
     later(f, 700);
     struct uuid id = subscribe(f, (struct wish){.bytes = 10 * MB});
     assert_int_equal(use_data(f, "r1", MB, 0, 0).verdict, USAGE_BOOKED); // it is shown as begun at 0
-    STATE_IS(f, id, ACTIVE, MB);
-    assert_int_equal(use_data(f, "r2", MB, -SECOND, -1).verdict, USAGE_UNRATED);
+    assert_int_equal(use_data(f, "r2", MB, -HOUR, 0).verdict, USAGE_BOOKED);
+    STATE_IS(f, id, ACTIVE, 2 * MB);
+    assert_int_equal(use_data(f, "r3", MB, -SECOND, -1).verdict, USAGE_UNRATED);
 }
 
 static void what_ends_at_an_instant_is_over_then(void **state) {

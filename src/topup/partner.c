@@ -21,6 +21,25 @@ static void add_words(struct jw *w, const char *key, const char *list) {
     jw_end_array(w);
 }
 
+// "50,80" as a JSON array of its numbers. False, and a complaint: one is none.
+static bool add_numbers(struct jw *w, const char *key, const char *option, const char *list) {
+    struct str rest = str_of(list), word;
+    int64_t v = 0;
+    jw_array(w, key);
+    while (str_present(rest)) {
+        rest = str_cut(rest, ',', &word);
+        word = str_trim(word);
+        if (word.n > 0 && !str_to_i64(word, &v)) {
+            complain(END_USAGE, "%s: must be numbers with commas between them", option);
+            return false;
+        }
+        if (word.n > 0)
+            jw_i64(w, NULL, v);
+    }
+    jw_end_array(w);
+    return true;
+}
+
 // What add and set have in common. False: an option is no number.
 static bool add_settings(const struct session *s, struct jw *w) {
     static const struct {
@@ -37,6 +56,8 @@ static bool add_settings(const struct session *s, struct jw *w) {
         add_words(w, "currencies", session_option(s, OPT_CURRENCIES));
     if (session_has(s, OPT_REQUIRED_FIELDS))
         add_words(w, "required_fields", session_option(s, OPT_REQUIRED_FIELDS));
+    if (session_has(s, OPT_THRESHOLDS) && !add_numbers(w, "thresholds", "--thresholds", session_option(s, OPT_THRESHOLDS)))
+        return false;
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
         int64_t v = 0;
         if (!option_i64(s, numbers[i].key, numbers[i].option, numbers[i].min, INT64_C(1000000000), &v))
@@ -179,8 +200,9 @@ static enum ending rotate(struct session *s) {
         {"required-fields", OPT_REQUIRED_FIELDS, "LIST", 0, REQUIRED_FIELDS_HELP, 0},                                                      \
         {"cap-day", OPT_CAP_DAY, "N", 0, "New activations a day (UTC); 0: no cap", 0},                                                     \
         {"cap-month", OPT_CAP_MONTH, "N", 0, "New activations a month; 0: no cap", 0},                                                     \
-        {"rate", OPT_RATE, "N", 0, "Requests a minute for each resource; 0: the server's default, -1: no limit", 0}, {                     \
-        "event-days", OPT_EVENT_DAYS, "N", 0, "Days that its events are kept", 0                                                           \
+        {"rate", OPT_RATE, "N", 0, "Requests a minute for each resource; 0: the server's default, -1: no limit", 0},                       \
+        {"event-days", OPT_EVENT_DAYS, "N", 0, "Days that its events are kept", 0}, {                                                      \
+        "thresholds", OPT_THRESHOLDS, "LIST", 0, "Percents of a subscription's use at which it is warned, such as 50,80,95; empty: 80", 0  \
     }
 #define REQUIRED_FIELDS_HELP                                                                                                               \
     "Subscriber fields that an activation must carry besides the email: first_name, last_name, country_of_residence, language, "           \
@@ -208,7 +230,9 @@ const struct command partner_commands[] = {
     {"partner", "list", NULL, 0, 0, list_options, "List the partners", NULL, "  topup partner list\n", list},
     {"partner", "show", "CLIENT_ID", 1, 1, NULL, "Show one partner", NULL, "  topup partner show acme\n", show},
     {"partner", "set", "CLIENT_ID", 1, 1, set_options, "Change a partner's settings", "What is not named stays as it is.",
-     "  topup partner set acme --cap-day 500 --rate 6000\n", set},
+     "  topup partner set acme --cap-day 500 --rate 6000\n"
+     "  topup partner set acme --thresholds 50,80,95\n",
+     set},
     {"partner", "rotate-secret", "CLIENT_ID", 1, 1, rotate_options, "Give a partner a new secret", NULL,
      "  topup partner rotate-secret acme --overlap 7d   # the old one ends in a week\n"
      "  topup partner rotate-secret acme                # it got out: ends now\n",

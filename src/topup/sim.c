@@ -4,18 +4,12 @@
  * have been judged; so memory is one piece, and nothing is in stock before everything is.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/clock.h"
-#include "base/csv.h"
+#include "topup/feed.h"
 #include "topup/print.h"
-#include "topup/table.h"
 
 #define PATH_MAX_BYTES 65536
 #define PIECE_ROWS 5000
@@ -142,63 +136,14 @@ static enum ending assign(struct session *s) {
 
 // ---- import ----
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int sig) {
-    (void)sig;
-    interrupted = 1;
-}
-
 struct import {
     struct session *s;
-    int fd;
-    int64_t size; // of the file; 0 when it is a pipe
-    struct csv csv;
+    struct feed feed;
     struct buf header; // "line,iccid,..."
     struct buf piece;  // header and rows not yet sent
-    int64_t piece_rows, rows;
+    int64_t piece_rows;
     int64_t id; // on the server
-    FILE *bad;  // where bad lines are told
-    struct mono begun, told;
-    bool terminal, untidy; // the progress line is on the screen
 };
-
-static long read_file(void *ctx, char *to, size_t size) {
-    struct import *im = ctx;
-    ssize_t n;
-    do
-        n = read(im->fd, to, size);
-    while (n < 0 && errno == EINTR && !interrupted);
-    return n;
-}
-
-static void tell_progress(struct import *im, bool last) {
-    struct mono now = clock_mono(&clock_system);
-    int64_t since = mono_ms_between(im->told, now), elapsed = mono_ms_between(im->begun, now);
-    if (!last && since < (im->terminal ? 200 : 5000))
-        return;
-    im->told = now;
-    char percent[32] = "";
-    if (im->size > 0)
-        snprintf(percent, sizeof percent, ", %d %%", (int)(im->csv.bytes * 100 / im->size));
-    int64_t rate = elapsed > 0 ? im->rows * 1000 / elapsed : 0;
-    fprintf(stderr, "%s%" PRId64 " rows, %" PRId64 " rows/s%s%s", im->terminal ? "\r" : "", im->rows, rate, percent,
-            im->terminal ? "\033[K" : "\n");
-    im->untidy = im->terminal;
-}
-
-// What takes a while and cannot say how far it is.
-static void tell_step(const struct import *im, const char *text) {
-    if (im->terminal)
-        fprintf(stderr, "%s\n", text);
-}
-
-// Ends the progress line, so that other lines stand alone.
-static void tidy(struct import *im) {
-    if (im->untidy)
-        fputc('\n', stderr);
-    im->untidy = false;
-}
 
 static enum ending send_piece(struct import *im) {
     if (im->piece_rows == 0)
@@ -213,59 +158,61 @@ static enum ending send_piece(struct import *im) {
     im->piece_rows = 0;
     if (kind == ERR_NONE)
         return END_OK;
-    tidy(im);
+    feed_tidy(&im->feed);
     return complain_err(kind == ERR_UNAVAILABLE || kind == ERR_RATE ? END_UNREACHABLE : END_REFUSED, &err);
 }
 
 static void add_header(struct import *im) {
     buf_add_text(&im->header, "line,fault");
-    for (size_t i = 0; i < im->csv.n; i++)
-        csv_put(&im->header, im->csv.field[i], false);
+    for (size_t i = 0; i < im->feed.csv.n; i++)
+        csv_put(&im->header, im->feed.csv.field[i], false);
     buf_add_char(&im->header, '\n');
     buf_add_str(&im->piece, buf_str(&im->header));
 }
 
 // A record as it goes out: its line, what is wrong with it when the reader found something, its fields.
 static void add_row(struct import *im, const char *fault) {
-    buf_add_i64(&im->piece, im->csv.line);
+    buf_add_i64(&im->piece, im->feed.csv.line);
     csv_put(&im->piece, str_of(fault ? fault : ""), false);
-    for (size_t i = 0; i < im->csv.n; i++)
-        csv_put(&im->piece, im->csv.field[i], false);
+    for (size_t i = 0; i < im->feed.csv.n; i++)
+        csv_put(&im->piece, im->feed.csv.field[i], false);
     buf_add_char(&im->piece, '\n');
     im->piece_rows++;
-    im->rows++;
+    im->feed.rows++;
 }
 
 static enum ending send_rows(struct import *im) {
-    enum csv_row row = csv_next(&im->csv);
+    enum csv_row row = csv_next(&im->feed.csv);
     if (row == CSV_END)
         return complain(END_BAD_ROWS, "%s: is empty", im->s->operand[0]);
     if (row != CSV_ROW)
-        return complain(END_BAD_ROWS, "line %" PRId64 ": %s", im->csv.line, im->csv.reason);
-    size_t fields = im->csv.n;
+        return complain(END_BAD_ROWS, "line %" PRId64 ": %s", im->feed.csv.line, im->feed.csv.reason);
+    size_t fields = im->feed.csv.n;
     add_header(im);
     enum ending how = END_OK;
-    while (how == END_OK && !interrupted && (row = csv_next(&im->csv)) != CSV_END) {
-        if (row == CSV_BROKEN && interrupted)
+    while (how == END_OK && !feed_interrupted() && (row = csv_next(&im->feed.csv)) != CSV_END) {
+        if (row == CSV_BROKEN && feed_interrupted())
             break; // the read was cut short
         if (row == CSV_BROKEN) {
-            tidy(im);
-            return complain(END_BAD_ROWS, "line %" PRId64 ": %s", im->csv.line, im->csv.reason);
+            feed_tidy(&im->feed);
+            return complain(END_BAD_ROWS, "line %" PRId64 ": %s", im->feed.csv.line, im->feed.csv.reason);
         }
-        const char *fault = row == CSV_BAD ? im->csv.reason : im->csv.n > fields ? "the line has more fields than the header" : NULL;
+        const char *fault = row == CSV_BAD            ? im->feed.csv.reason
+                            : im->feed.csv.n > fields ? "the line has more fields than the header"
+                                                      : NULL;
         if (fault)
-            im->csv.n = 0;
+            im->feed.csv.n = 0;
         add_row(im, fault);
         if (im->piece_rows == PIECE_ROWS || im->piece.n > PIECE_BYTES - CSV_RECORD_MAX) {
             how = send_piece(im);
-            tell_progress(im, false);
+            feed_progress(&im->feed, false);
         }
     }
-    if (how == END_OK && !interrupted)
+    if (how == END_OK && !feed_interrupted())
         how = send_piece(im);
-    tell_progress(im, true);
-    tidy(im);
-    return interrupted ? END_INTERRUPTED : how;
+    feed_progress(&im->feed, true);
+    feed_tidy(&im->feed);
+    return feed_interrupted() ? END_INTERRUPTED : how;
 }
 
 // Prints every bad line, a page of them at a time.
@@ -282,11 +229,11 @@ static enum ending tell_faults(struct import *im) {
         for (size_t i = 0; i < n; i++) {
             const json_t *fault = json_array_get(data, i);
             after = member_i64(fault, "line");
-            fprintf(im->bad, "line %" PRId64 ": %s\n", after, member_str(fault, "reason"));
+            fprintf(im->feed.bad, "line %" PRId64 ": %s\n", after, member_str(fault, "reason"));
         }
         json_decref(answer);
         if (n == 0)
-            return fflush(im->bad) == 0 ? END_OK : complain(END_LOCAL, "bad lines cannot be written: %s", strerror(errno));
+            return fflush(im->feed.bad) == 0 ? END_OK : complain(END_LOCAL, "bad lines cannot be written: %s", strerror(errno));
     }
 }
 
@@ -295,20 +242,20 @@ static enum ending finish(struct import *im) {
     bool keep_good = session_has(s, OPT_KEEP_GOOD);
     json_t *verdict = NULL, *applied = NULL;
     client_patience(s->client, JUDGE_SECONDS); // a million rows are judged, and applied, in one piece
-    tell_step(im, "The server compares them with its stock ...");
+    feed_step(&im->feed, "The server compares them with its stock ...");
     enum ending how = session_call(s, SIDE_OPERATOR, "POST", STR_NONE, &verdict, "/admin/v1/sim-imports/%" PRId64 "/judge", im->id);
     if (how != END_OK)
         return how;
     int64_t bad = member_i64(verdict, "bad"), fresh = member_i64(verdict, "new"), same = member_i64(verdict, "same"), inserted = 0;
-    if (member_i64(verdict, "staged") != im->rows)
+    if (member_i64(verdict, "staged") != im->feed.rows)
         how = complain(END_REFUSED, "the server has %" PRId64 " of %" PRId64 " rows: nothing was imported", member_i64(verdict, "staged"),
-                       im->rows);
+                       im->feed.rows);
     if (how == END_OK && bad > 0)
         how = tell_faults(im);
-    if (how == END_OK && interrupted)
+    if (how == END_OK && feed_interrupted())
         how = END_INTERRUPTED;
     if (how == END_OK && (bad == 0 || keep_good)) {
-        tell_step(im, "The server puts them into stock ...");
+        feed_step(&im->feed, "The server puts them into stock ...");
         how = session_call(s, SIDE_OPERATOR, "POST", keep_good ? STR("{\"keep_good\":true}") : STR("{\"keep_good\":false}"), &applied,
                            "/admin/v1/sim-imports/%" PRId64 "/apply", im->id);
         inserted = member_i64(applied, "inserted");
@@ -316,12 +263,13 @@ static enum ending finish(struct import *im) {
             im->id = 0; // the server has put it away
     }
     if (how == END_OK && session_has(s, OPT_JSON))
-        printf("{\"rows\":%" PRId64 ",\"inserted\":%" PRId64 ",\"same\":%" PRId64 ",\"bad\":%" PRId64 "}\n", im->rows, inserted, same, bad);
+        printf("{\"rows\":%" PRId64 ",\"inserted\":%" PRId64 ",\"same\":%" PRId64 ",\"bad\":%" PRId64 "}\n", im->feed.rows, inserted, same,
+               bad);
     else if (how == END_OK && bad > 0 && !keep_good)
-        printf("%" PRId64 " of %" PRId64 " rows are bad: nothing was imported (--keep-good takes the %" PRId64 " others).\n", bad, im->rows,
-               fresh + same);
+        printf("%" PRId64 " of %" PRId64 " rows are bad: nothing was imported (--keep-good takes the %" PRId64 " others).\n", bad,
+               im->feed.rows, fresh + same);
     else if (how == END_OK && inserted == 0)
-        printf("%" PRId64 " rows, %" PRId64 " bad: all that are good are in stock already, nothing was changed.\n", im->rows, bad);
+        printf("%" PRId64 " rows, %" PRId64 " bad: all that are good are in stock already, nothing was changed.\n", im->feed.rows, bad);
     else if (how == END_OK)
         printf("%" PRId64 " SIMs imported; %" PRId64 " were there already, %" PRId64 " rows are bad.\n", inserted, same, bad);
     json_decref(verdict);
@@ -352,7 +300,7 @@ static enum ending run_import(struct import *im) {
     if (how == END_OK)
         how = finish(im);
     if (im->id > 0) { // not applied: what was staged is put away, whatever went wrong before
-        interrupted = 0;
+        feed_uninterrupt();
         client_patience(im->s->client, 0);
         enum ending dropped = session_call(im->s, SIDE_OPERATOR, "DELETE", STR_NONE, NULL, "/admin/v1/sim-imports/%" PRId64, im->id);
         if (how == END_OK)
@@ -362,36 +310,15 @@ static enum ending run_import(struct import *im) {
 }
 
 static enum ending import(struct session *s) {
-    const char *path = s->operand[0], *bad = session_option(s, OPT_BAD);
-    struct import im = {.s = s, .bad = stderr, .terminal = terminal_width(stderr) > 0};
-    im.begun = im.told = clock_mono(&clock_system);
-    im.fd = strcmp(path, "-") == 0 ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
-    struct stat st;
-    if (im.fd < 0 || fstat(im.fd, &st) != 0 || S_ISDIR(st.st_mode)) {
-        int why = im.fd < 0 ? errno : EISDIR;
-        if (im.fd >= 0)
-            close(im.fd);
-        return complain(END_LOCAL, "%s: %s", path, strerror(why));
-    }
-    im.size = S_ISREG(st.st_mode) ? st.st_size : 0;
-    if (bad && !(im.bad = fopen(bad, "we"))) {
-        int why = errno;
-        close(im.fd);
-        return complain(END_LOCAL, "%s: %s", bad, strerror(why));
-    }
+    struct import im = {.s = s};
+    enum ending how = feed_open(&im.feed, s->operand[0], session_option(s, OPT_BAD));
+    if (how != END_OK)
+        return how;
     buf_init(&im.header, PIECE_BYTES);
     buf_init(&im.piece, 2 * PIECE_BYTES + 2 * CSV_RECORD_MAX);
-    csv_init(&im.csv, read_file, &im);
-    struct sigaction stop = {.sa_handler = on_interrupt}, before;
-    sigaction(SIGINT, &stop, &before);
-    enum ending how = run_import(&im);
-    sigaction(SIGINT, &before, NULL);
-    csv_release(&im.csv);
+    how = feed_close(&im.feed, run_import(&im));
     buf_release(&im.header);
     buf_release(&im.piece);
-    close(im.fd);
-    if (bad && fclose(im.bad) != 0 && how == END_OK)
-        how = complain(END_LOCAL, "%s: %s", bad, strerror(errno));
     if (how == END_INTERRUPTED)
         complain(how, "interrupted: nothing was imported");
     return how;

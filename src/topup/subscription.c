@@ -52,6 +52,22 @@ static enum ending show(struct session *s) {
     return how;
 }
 
+// The partner's alone: the operator has no such call.
+static enum ending turn(struct session *s, const char *call) {
+    struct buf id;
+    buf_init(&id, PATH_MAX_BYTES);
+    path_segment(&id, s->operand[0]);
+    enum ending how = session_show(s, SIDE_PARTNER, "POST", STR_NONE, "/v2/subscriptions/%s/%s", id.p ? id.p : "", call);
+    buf_release(&id);
+    return how;
+}
+static enum ending activate(struct session *s) {
+    return turn(s, "activate");
+}
+static enum ending expire(struct session *s) {
+    return turn(s, "expire");
+}
+
 static const struct argp_option list_options[] = {
     {"iccid", OPT_ICCID, "ICCID", 0, "Of this SIM", 0},
     {"email", OPT_EMAIL, "ADDRESS", 0, "Of the subscriber with this email", 0},
@@ -74,4 +90,10 @@ const struct command subscription_commands[] = {{"subscription", "list", NULL, 0
                                                  list},
                                                 {"subscription", "show", "ID", 1, 1, show_options, "Show one subscription", NULL,
                                                  "  topup subscription show Q-hzHc6EErZPQcgw2L02_nDdruGtr6lDrM-jmja_xuE=\n", show},
+                                                {"subscription", "activate", "ID", 1, 1, NULL, "Begin one that waits, now",
+                                                 "With the partner's credentials. For one that waits for its date or for its first byte.",
+                                                 "  topup subscription activate Q-hzHc6EErZPQcgw2L02_nDdruGtr6lDrM-jmja_xuE=\n", activate},
+                                                {"subscription", "expire", "ID", 1, 1, NULL, "End one, now and for good",
+                                                 "With the partner's credentials. What is left of its allowance is lost.",
+                                                 "  topup subscription expire Q-hzHc6EErZPQcgw2L02_nDdruGtr6lDrM-jmja_xuE=\n", expire},
                                                 {0}};

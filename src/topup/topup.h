@@ -57,6 +57,7 @@ enum option_key {
     OPT_CAP_MONTH,
     OPT_RATE,
     OPT_EVENT_DAYS,
+    OPT_THRESHOLDS,
     OPT_SECRET_FILE,
     OPT_OVERLAP,
     // products, SIMs
@@ -86,6 +87,8 @@ enum option_key {
     OPT_REFERENCE,
     OPT_WAIT,
     OPT_TIMEOUT,
+    // usage
+    OPT_SOURCE,
     // login
     OPT_CLIENT_ID,
     OPT_OPERATOR,
@@ -151,7 +154,7 @@ bool read_secret_file(const char *path, struct buf *out);
 
 // ---- the rows, by subject; each list ends with a row whose noun is NULL ----
 extern const struct command partner_commands[], product_commands[], sim_commands[], order_commands[], subscription_commands[],
-    own_commands[], server_commands[];
+    usage_commands[], own_commands[], server_commands[];
 extern const struct command *const all_commands[]; // NULL-terminated
 extern const struct argp_option common_options[];
 
