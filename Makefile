@@ -2,12 +2,13 @@
 # The few words people type. Meson does the building; this file only says what each word means.
 #   make run     what is missing is installed, the server is built, the demo starts
 #   make test    the same, then every quick test (minutes)
+#   make sim     random lives of the whole server in one thread; SEED and ROUNDS choose which
 #   make check   the long ones: sanitizers, torture, fuzzers, real peers (tens of minutes)
 #   make guard   instructions per order against the recorded figure (bench/instructions.txt)
 BUILD ?= build
 MESON = /usr/bin/meson
 
-.PHONY: help run test check guard build deps install format tidy clean
+.PHONY: help run test check sim torture guard build deps install format tidy clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -35,6 +36,10 @@ check: deps
 
 guard: deps
 	@bench/instructions
+
+sim: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) test/sim/sim >/dev/null
+	@$(BUILD)/test/sim/sim $(if $(SEED),--seed $(SEED)) --rounds $(or $(ROUNDS),1000) --jobs $(or $(JOBS),$(shell nproc))
 
 install: build
 	@$(MESON) install -C $(BUILD)

@@ -18,20 +18,26 @@ static enum err_kind refuse(const struct db_fault *f, struct err *err) {
     return err_set(err, f->mode == FAULT_RETRY ? ERR_RETRY : ERR_UNAVAILABLE, "fault %lld", (long long)f->at);
 }
 
-// Whether this call is the one.
-static bool hits(struct db_fault *f) {
+static bool is_deadly(const struct db_fault *f) {
+    return f->mode == FAULT_DIES || f->mode == FAULT_EXPIRES;
+}
+
+// Whether this call is the one, or comes after the last.
+static bool hits(struct db_fault *f, bool is_commit) {
+    if (f->commits_only && !is_commit && !(is_deadly(f) && f->hits > 0))
+        return false;
     int64_t call = ++f->calls;
-    if (call != f->at)
+    if (f->at == 0 || (is_deadly(f) ? call < f->at : call != f->at))
         return false;
     f->hits++;
     return true;
 }
 
 // What a call is answered without being made; ERR_NONE: make it.
-static enum err_kind before(struct connection *c, struct err *err) {
+static enum err_kind before(struct connection *c, bool is_commit, struct err *err) {
     if (c->lost)
         return err_set(err, ERR_UNAVAILABLE, "the transaction is lost");
-    if (!hits(c->fault))
+    if (!hits(c->fault, is_commit))
         return ERR_NONE;
     if (c->fault->mode == FAULT_LOSES) {
         c->inner->driver->rollback(c->inner);
@@ -43,7 +49,7 @@ static enum err_kind before(struct connection *c, struct err *err) {
 static enum err_kind fault_open(const struct db_driver *self, const char *location, bool writer, bool may_create, struct db **out,
                                 struct err *err) {
     struct db_fault *f = CONTAINER_OF((struct db_driver *)(uintptr_t)self, struct db_fault, driver);
-    if (hits(f))
+    if (hits(f, false))
         return refuse(f, err);
     struct db *inner = NULL;
     enum err_kind kind = f->inner->open(f->inner, location, writer, may_create, &inner, err);
@@ -64,7 +70,7 @@ static void fault_close(struct db *db) {
 
 #define PASS(call_)                                                                                                                        \
     struct connection *c = of(db);                                                                                                         \
-    enum err_kind kind = before(c, err);                                                                                                   \
+    enum err_kind kind = before(c, false, err);                                                                                            \
     return kind ? kind : c->inner->driver->call_
 
 static enum err_kind fault_version(struct db *db, int64_t *out, struct err *err) {
@@ -77,7 +83,7 @@ static enum err_kind fault_prepare(struct db *db, struct err *err) {
     PASS(prepare(c->inner, err));
 }
 static enum err_kind fault_begin(struct db *db, struct err *err) {
-    if (hits(of(db)->fault)) // there is no transaction to lose
+    if (hits(of(db)->fault, false)) // there is no transaction to lose
         return refuse(of(db)->fault, err);
     return of(db)->inner->driver->begin(of(db)->inner, err);
 }
@@ -109,14 +115,17 @@ static enum err_kind fault_check(struct db *db, struct err *err) {
 
 static enum err_kind fault_commit(struct db *db, struct err *err) {
     struct connection *c = of(db);
-    bool unsure = c->fault->mode == FAULT_UNSURE && c->fault->calls + 1 == c->fault->at;
-    enum err_kind kind = unsure ? ERR_NONE : before(c, err);
+    struct db_fault *f = c->fault;
+    bool unsure = (f->mode == FAULT_UNSURE || f->mode == FAULT_EXPIRES) && f->calls + 1 == f->at && !c->lost;
+    enum err_kind kind = unsure ? ERR_NONE : before(c, true, err);
     if (kind)
         return kind;
+    if (unsure && f->unheard)
+        f->unheard(f->ctx);
     kind = c->inner->driver->commit(c->inner, err);
     if (kind || !unsure)
         return kind;
-    hits(c->fault);
+    hits(f, true);
     return err_set(err, ERR_UNSURE, "the answer to a commit is lost");
 }
 
@@ -131,7 +140,7 @@ static void fault_finish(struct db *db, int statement) {
     of(db)->inner->driver->finish(of(db)->inner, statement);
 }
 static enum err_kind fault_upkeep(struct db *db, bool alone, enum db_upkeep *wants, struct err *err) {
-    if (hits(of(db)->fault))
+    if (hits(of(db)->fault, false))
         return refuse(of(db)->fault, err);
     return of(db)->inner->driver->upkeep(of(db)->inner, alone, wants, err);
 }
@@ -169,6 +178,7 @@ void db_fault_init(struct db_fault *f, const struct db_driver *inner) {
 void db_fault_arm(struct db_fault *f, enum fault_mode mode, int64_t at) {
     f->mode = mode;
     f->at = at;
+    f->commits_only = false;
     f->calls = 0;
     f->hits = 0;
 }

@@ -15,6 +15,8 @@ enum fault_mode {
     FAULT_LOSES,   // besides, the transaction is gone: what a full disk does
     FAULT_RETRY,   // the call does nothing and says ERR_RETRY: a serialization failure
     FAULT_UNSURE,  // a commit is done, but its answer is lost (ERR_UNSURE); another call is refused
+    FAULT_DIES,    // this call and every one after it: the power is gone
+    FAULT_EXPIRES, // the same, but a commit is still done (and nobody hears of it)
 };
 
 struct db_fault {
@@ -23,7 +25,10 @@ struct db_fault {
     enum fault_mode mode;
     _Atomic int64_t calls; // since armed
     int64_t at;            // 0: never
+    bool commits_only;     // the nth commit, then
     _Atomic int64_t hits;
+    void (*unheard)(void *ctx); // before a commit whose answer gets lost; may be NULL
+    void *ctx;
 };
 
 void db_fault_init(struct db_fault *f, const struct db_driver *inner);
