@@ -39,6 +39,7 @@ static void env_read(const char *dir, struct demo_credentials *c) {
     if (!f)
         return;
     env_take(f, "CLIENT_SECRET", c->client_secret);
+    env_take(f, "SANDBOX_CLIENT_SECRET", c->sandbox_secret);
     env_take(f, "TOPUP_ADMIN_TOKEN", c->admin_token);
     fclose(f);
 }
@@ -51,8 +52,9 @@ enum err_kind demo_env_write(const char *dir, const char *base_url, const char *
     bool written = fd >= 0 && fchmod(fd, 0600) == 0 &&
                    dprintf(fd,
                            "BASE_URL=%s\nCLIENT_ID=%s\nCLIENT_SECRET=%s\n"
+                           "SANDBOX_CLIENT_ID=%s\nSANDBOX_CLIENT_SECRET=%s\n"
                            "TOPUP_SERVER=%s\nTOPUP_ADMIN_TOKEN=%s\n",
-                           base_url, DEMO_CLIENT_ID, c->client_secret, origin, c->admin_token) > 0 &&
+                           base_url, DEMO_CLIENT_ID, c->client_secret, DEMO_SANDBOX_ID, c->sandbox_secret, origin, c->admin_token) > 0 &&
                    fsync(fd) == 0;
     int why = errno;
     if (fd >= 0)
@@ -69,16 +71,15 @@ struct taking {
     struct arena arena;
 };
 
-static enum err_kind take_client_secret(struct tx *tx, struct taking *t, struct err *err) {
+static enum err_kind take_client_secret(struct tx *tx, struct taking *t, const char *client_id, char *secret, struct err *err) {
     struct partner p;
     struct partner_secret known[PARTNER_SECRETS_MAX];
     size_t n;
-    enum err_kind kind = store_partner_by_client(tx, STR(DEMO_CLIENT_ID), &t->arena, &p, err);
+    enum err_kind kind = store_partner_by_client(tx, str_of(client_id), &t->arena, &p, err);
     if (!kind)
         kind = store_partner_secrets(tx, p.id, known, &n, err);
     if (kind)
         return kind;
-    char *secret = t->credentials->client_secret;
     for (size_t i = 0; i < n && secret[0]; i++) {
         if (!wall_set(known[i].expires) && secret_matches(str_of(secret), &known[i].hash))
             return ERR_NONE;
@@ -106,8 +107,11 @@ static enum err_kind take_admin_token(struct tx *tx, struct taking *t, struct er
 }
 
 static enum err_kind take(struct tx *tx, void *ctx, struct err *err) {
-    enum err_kind kind = take_client_secret(tx, ctx, err);
-    return kind ? kind : take_admin_token(tx, ctx, err);
+    struct taking *t = ctx;
+    enum err_kind kind = take_client_secret(tx, t, DEMO_CLIENT_ID, t->credentials->client_secret, err);
+    if (!kind)
+        kind = take_client_secret(tx, t, DEMO_SANDBOX_ID, t->credentials->sandbox_secret, err);
+    return kind ? kind : take_admin_token(tx, t, err);
 }
 
 enum err_kind demo_credentials_take(struct store *s, const char *dir, struct demo_credentials *out, struct err *err) {
@@ -127,6 +131,8 @@ void demo_print(const char *dir, const char *base_url, const char *origin, const
            "topupd demo is ready on %s (%s data in %s; Ctrl-C stops it)\n"
            "\n"
            "  partner   client id      %s\n"
+           "            client secret  %s\n"
+           "  sandbox   client id      %s\n"
            "            client secret  %s\n"
            "  operator  admin token    in %s/demo.env, with all of the above, for `. %s/demo.env`\n"
            "\n"
@@ -155,7 +161,7 @@ void demo_print(const char *dir, const char *base_url, const char *origin, const
            "\n"
            "The answer names the order: curl -s -H \"Authorization: Bearer $ACCESS_TOKEN\" %s/v2/orders/<id>\n"
            "\n",
-           origin, fresh ? "fresh" : "earlier", dir, DEMO_CLIENT_ID, c->client_secret, dir, dir, origin, realm, DEMO_CLIENT_ID,
-           c->client_secret, base_url, base_url);
+           origin, fresh ? "fresh" : "earlier", dir, DEMO_CLIENT_ID, c->client_secret, DEMO_SANDBOX_ID, c->sandbox_secret, dir, dir, origin,
+           realm, DEMO_CLIENT_ID, c->client_secret, base_url, base_url);
     fflush(stdout);
 }

@@ -15,10 +15,12 @@
 
 struct demo_credentials {
     char client_secret[SECRET_TEXT];
+    char sandbox_secret[SECRET_TEXT];
     char admin_token[SECRET_TEXT];
 };
 
 #define DEMO_CLIENT_ID "truphone"
+#define DEMO_SANDBOX_ID "truphone-sandbox"
 
 // Fills a fresh store; on one that has been filled before, changes nothing.
 NODISCARD enum err_kind demo_fill(struct store *s, struct err *err);

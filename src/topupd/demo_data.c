@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// The data a demo starts with: one live partner, a catalogue that shows every kind of plan, pSIMs in and out of service, eSIM profiles in
-// stock.
+// The data a demo starts with: a live partner and a sandbox partner, a catalogue that shows every kind of plan, pSIMs in and out of
+// service, eSIM profiles in stock.
 #include <stdio.h>
 #include <string.h>
 
 #include "core/codes.h"
+#include "life/sandbox.h"
 #include "store/store_partner.h"
 #include "store/store_product.h"
 #include "store/store_sim.h"
@@ -116,30 +117,38 @@ static enum err_kind put_sims(struct tx *tx, int64_t partner_id, struct err *err
     return kind;
 }
 
+static enum err_kind put_partner(struct tx *tx, struct partner *p, const char *client_id, const char *name, enum partner_mode mode,
+                                 struct err *err) {
+    *p = (struct partner){
+        .client_id = str_of(client_id), .name = str_of(name), .mode = mode, .currencies = STR(""), .event_days = 90, .created = tx_now(tx)};
+    enum err_kind kind = store_partner_insert(tx, p, err);
+    return kind ? kind : put_products(tx, p->id, err);
+}
+
 static enum err_kind fill(struct tx *tx, void *ctx, struct err *err) {
     struct arena *arena = ctx;
     struct partner p;
     enum err_kind kind = store_partner_by_client(tx, STR(DEMO_CLIENT_ID), arena, &p, err);
-    if (kind != ERR_NOT_FOUND)
-        return kind; // filled before
-    err_clear(err);
-    p = (struct partner){.client_id = STR(DEMO_CLIENT_ID),
-                         .name = STR("Demo partner"),
-                         .mode = PARTNER_LIVE,
-                         .currencies = STR(""),
-                         .event_days = 90,
-                         .created = tx_now(tx)};
-    kind = store_partner_insert(tx, &p, err);
+    if (kind == ERR_NOT_FOUND) {
+        err_clear(err);
+        kind = put_partner(tx, &p, DEMO_CLIENT_ID, "Demo partner", PARTNER_LIVE, err);
+        if (!kind)
+            kind = put_sims(tx, p.id, err);
+    }
     if (!kind)
-        kind = put_products(tx, p.id, err);
-    if (!kind)
-        kind = put_sims(tx, p.id, err);
+        kind = store_partner_by_client(tx, STR(DEMO_SANDBOX_ID), arena, &p, err);
+    if (kind == ERR_NOT_FOUND) {
+        err_clear(err);
+        kind = put_partner(tx, &p, DEMO_SANDBOX_ID, "Demo partner's sandbox", PARTNER_SANDBOX, err);
+        if (!kind)
+            kind = sandbox_furnish(tx, arena, &p, err);
+    }
     return kind;
 }
 
 enum err_kind demo_fill(struct store *s, struct err *err) {
     struct arena arena;
-    arena_init(&arena, 1 << 16);
+    arena_init(&arena, 1 << 20);
     enum err_kind kind = store_run(s, fill, &arena, err);
     arena_release(&arena);
     return kind;
