@@ -200,6 +200,19 @@ def api(demo):
     return Api(demo)
 
 
+def sandbox_api(server, client_id=None, secret=None):
+    """A client of the demo's sandbox partner, or of another one."""
+    return Api(server, server.token(client_id or server.env["SANDBOX_CLIENT_ID"], secret or server.env["SANDBOX_CLIENT_SECRET"]))
+
+
+def new_sandbox(server, client_id):
+    """A client of a fresh sandbox partner."""
+    operator = Api(server, server.env["TOPUP_ADMIN_TOKEN"])
+    made = operator.post("/admin/v1/partners", {"client_id": client_id, "name": client_id, "mode": "sandbox"})
+    assert made.status_code == 201, made.text
+    return sandbox_api(server, client_id, made.json()["client_secret"])
+
+
 @pytest.fixture
 def operator(demo):
     return Api(demo, demo.env["TOPUP_ADMIN_TOKEN"])
