@@ -3,12 +3,13 @@
 #   make run     what is missing is installed, the server is built, the demo starts
 #   make test    the same, then every quick test (minutes)
 #   make sim     random lives of the whole server in one thread; SEED and ROUNDS choose which
+#   make bench   the benchmark; QUICK=1 takes under two minutes
 #   make check   the long ones: sanitizers, torture, fuzzers, real peers (tens of minutes)
 #   make guard   instructions per order against the recorded figure (bench/instructions.txt)
 BUILD ?= build
 MESON = /usr/bin/meson
 
-.PHONY: help run test check sim torture guard build deps install format tidy clean
+.PHONY: bench help run test check sim torture guard build deps install format tidy clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -40,6 +41,9 @@ guard: deps
 sim: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) test/sim/sim >/dev/null
 	@$(BUILD)/test/sim/sim $(if $(SEED),--seed $(SEED)) --rounds $(or $(ROUNDS),1000) --jobs $(or $(JOBS),$(shell nproc))
+
+bench: deps
+	@bench/run $(if $(QUICK),--quick) $(BENCH_FLAGS)
 
 install: build
 	@$(MESON) install -C $(BUILD)
