@@ -12,6 +12,8 @@
 
 #define TRIES 6
 #define PATIENCE_SECONDS 60
+#define REPEATS 5 // of a call with an idempotency key that gets no answer
+#define REPEAT_PATIENCE_SECONDS 15
 
 struct client {
     CURL *curl;
@@ -19,6 +21,7 @@ struct client {
     struct client_answer answer;
     struct buf token; // an access token, "" before
     long patience;
+    const char *key; // the next call's
     long retry_after;
     char trouble[CURL_ERROR_SIZE];
 };
@@ -53,6 +56,10 @@ void client_patience(struct client *c, long seconds) {
     c->patience = seconds > 0 ? seconds : PATIENCE_SECONDS;
 }
 
+void client_idempotent(struct client *c, const char *key) {
+    c->key = key;
+}
+
 const struct client_answer *client_answer(const struct client *c) {
     return &c->answer;
 }
@@ -83,6 +90,7 @@ struct sending {
     const char *method, *url, *content_type;
     struct str body;
     const char *bearer; // NULL: none
+    const char *key;    // NULL: none
 };
 
 static struct curl_slist *add_header(struct curl_slist *list, const char *name, const char *value) {
@@ -113,6 +121,8 @@ static enum err_kind send_once(struct client *c, const struct sending *m, struct
         explicit_bzero(b.p, b.n);
         buf_release(&b);
     }
+    if (m->key)
+        headers = add_header(headers, "Idempotency-Key", m->key);
     curl_easy_reset(c->curl);
     curl_easy_setopt(c->curl, CURLOPT_URL, m->url);
     curl_easy_setopt(c->curl, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -121,7 +131,8 @@ static enum err_kind send_once(struct client *c, const struct sending *m, struct
     curl_easy_setopt(c->curl, CURLOPT_USERAGENT, "topup/" TOPUP_VERSION);
     curl_easy_setopt(c->curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(c->curl, CURLOPT_CONNECTTIMEOUT, 10L);
-    curl_easy_setopt(c->curl, CURLOPT_TIMEOUT, c->patience);
+    curl_easy_setopt(c->curl, CURLOPT_TIMEOUT,
+                     m->key && c->patience > REPEAT_PATIENCE_SECONDS ? (long)REPEAT_PATIENCE_SECONDS : c->patience);
     curl_easy_setopt(c->curl, CURLOPT_ERRORBUFFER, c->trouble);
     curl_easy_setopt(c->curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(c->curl, CURLOPT_WRITEDATA, c);
@@ -138,6 +149,8 @@ static enum err_kind send_once(struct client *c, const struct sending *m, struct
     // A new body's pointer must not outlive this call inside the handle.
     curl_easy_setopt(c->curl, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(headers);
+    bool sent = rc != CURLE_OK && rc != CURLE_COULDNT_CONNECT && rc != CURLE_COULDNT_RESOLVE_HOST && rc != CURLE_COULDNT_RESOLVE_PROXY;
+    c->answer.unsure = (m->key && sent) || (c->answer.unsure && rc != CURLE_OK);
     if (rc != CURLE_OK)
         return err_set(err, ERR_UNAVAILABLE, "%.300s: %s", m->url, c->trouble[0] ? c->trouble : curl_easy_strerror(rc));
     long status = 0;
@@ -146,10 +159,20 @@ static enum err_kind send_once(struct client *c, const struct sending *m, struct
     return ERR_NONE;
 }
 
-// Sends, and again while the server says that it took nothing and when to come back.
-static enum err_kind send_patiently(struct client *c, const struct sending *m, struct err *err) {
+// Sends, and again while nothing is heard, if that is safe.
+static enum err_kind send_surely(struct client *c, const struct sending *m, struct err *err) {
     for (int i = 1;; i++) {
         enum err_kind kind = send_once(c, m, err);
+        if (kind == ERR_NONE || !m->key || i == REPEATS)
+            return kind;
+        client_pause(250L << i);
+    }
+}
+
+// And again while the server says that it took nothing and when to come back.
+static enum err_kind send_patiently(struct client *c, const struct sending *m, struct err *err) {
+    for (int i = 1;; i++) {
+        enum err_kind kind = send_surely(c, m, err);
         if (kind != ERR_NONE)
             return kind;
         bool later = c->answer.status == 429 || c->answer.status == 503;
@@ -229,7 +252,7 @@ enum err_kind client_token(struct client *c, struct err *err) {
     add_encoded(c, &form, id);
     buf_add_text(&form, "&client_secret=");
     add_encoded(c, &form, secret);
-    struct sending m = {"POST", url.p, "application/x-www-form-urlencoded", buf_str(&form), NULL};
+    struct sending m = {"POST", url.p, "application/x-www-form-urlencoded", buf_str(&form), NULL, NULL};
     enum err_kind kind = send_patiently(c, &m, err);
     if (kind == ERR_NONE && c->answer.status != 200)
         kind = answer_error(c, err);
@@ -252,6 +275,9 @@ enum err_kind client_token(struct client *c, struct err *err) {
 enum err_kind client_call(struct client *c, enum client_side side, const char *method, const char *path, const char *content_type,
                           struct str body, struct err *err) {
     enum err_kind kind = ERR_NONE;
+    const char *key = c->key;
+    c->key = NULL;
+    c->answer.unsure = false;
     if (side == SIDE_OPERATOR && !c->config->value[CONFIG_ADMIN_TOKEN])
         return err_set(err, ERR_UNAUTHORISED, "no operator's token: set TOPUP_ADMIN_TOKEN, or keep it with `topup login --operator`");
     bool fresh = side == SIDE_PARTNER && c->token.n == 0;
@@ -266,7 +292,8 @@ enum err_kind client_call(struct client *c, enum client_side side, const char *m
         return err_set(err, ERR_INVALID, "the request is too long");
     }
     for (;;) {
-        struct sending m = {method, url.p, content_type, body, side == SIDE_OPERATOR ? c->config->value[CONFIG_ADMIN_TOKEN] : c->token.p};
+        struct sending m = {method, url.p, content_type, body, side == SIDE_OPERATOR ? c->config->value[CONFIG_ADMIN_TOKEN] : c->token.p,
+                            key};
         kind = send_patiently(c, &m, err);
         if (kind != ERR_NONE || side != SIDE_PARTNER || fresh || c->answer.status != 401)
             break;

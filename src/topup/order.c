@@ -7,6 +7,8 @@
 
 #include "base/clock.h"
 #include "base/date.h"
+#include "base/id.h"
+#include "base/rng.h"
 #include "topup/print.h"
 #include "topup/table.h"
 
@@ -217,22 +219,45 @@ static void order_body(const struct session *s, struct buf *body, const char *op
     jw_end_object(&w);
 }
 
+static bool key_valid(const char *key) {
+    size_t n = strlen(key);
+    for (size_t i = 0; i < n; i++)
+        if (key[i] < 0x20 || key[i] > 0x7e)
+            return false;
+    return n >= 1 && n <= 255;
+}
+
+static const char *fresh_key(char out[UUID_TEXT]) {
+    struct id_gen gen;
+    id_gen_init(&gen, &rng_system);
+    uuid_format(id_next(&gen, clock_wall(&clock_system), 0), out);
+    return out;
+}
+
 static enum ending place(struct session *s) {
     int64_t timeout = TIMEOUT_DEFAULT;
     if (!session_has(s, OPT_PRODUCT))
         return complain(END_USAGE, "--product: missing (`topup products` lists what you can order)");
     if (!option_i64(s, OPT_TIMEOUT, "--timeout", 0, 86400, &timeout))
         return END_USAGE; // before anything is ordered
+    const char *given = session_option(s, OPT_IDEMPOTENCY_KEY);
+    if (given && !key_valid(given))
+        return complain(END_USAGE, "--idempotency-key: must be 1 to 255 printable ASCII characters");
     const char *operation, *sim_type;
     enum ending how = decide(s, &operation, &sim_type);
     if (how != END_OK)
         return how;
     struct buf body;
     json_t *answer = NULL;
-    char id[64] = "";
+    char id[64] = "", key[UUID_TEXT];
     buf_init(&body, PATH_MAX_BYTES);
     order_body(s, &body, operation, sim_type);
+    const char *used = given ? given : fresh_key(key);
+    client_idempotent(s->client, used);
     how = session_call(s, SIDE_PARTNER, "POST", buf_str(&body), &answer, "/v2/orders");
+    if (client_answer(s->client)->unsure)
+        complain(how, "it is not known whether the order was placed; the same command with --idempotency-key '%s' never places it twice",
+                 used);
     snprintf(id, sizeof id, "%s", member_str(answer, "id"));
     if (how == END_OK && !session_has(s, OPT_WAIT)) {
         if (session_has(s, OPT_JSON))
@@ -277,6 +302,7 @@ static const struct argp_option place_options[] = {
     {"price", OPT_PRICE, "AMOUNT", 0, "What it was sold for; default: the product's price", 0},
     {"currency", OPT_CURRENCY, "CODE", 0, "The currency of --price", 0},
     {"reference", OPT_REFERENCE, "TEXT", 0, "Your own reference, unique among your orders", 0},
+    {"idempotency-key", OPT_IDEMPOTENCY_KEY, "KEY", 0, "Repeat an order whose answer was lost: the key that was told then", 0},
     {"operation", OPT_OPERATION, "activation|topup", 0, "Default: a SIM in service is topped up, another is activated", 0},
     {"type", OPT_TYPE, "ESIM|PSIM", 0, "Default: the SIM's own", 0},
     {"wait", OPT_WAIT, NULL, 0, "Wait until the order has ended, and show how", 0},
@@ -286,8 +312,8 @@ static const struct argp_option place_options[] = {
 const struct command order_commands[] = {
     {"order", "place", NULL, 0, 0, place_options, "Order a product for a SIM (partner)",
      "With --iccid, a SIM in service is topped up and a pSIM that is not is activated; without it a new eSIM is activated. With --wait the "
-     "exit "
-     "code says whether the order was completed (0), failed (4) or has not ended (5).",
+     "exit code says whether the order was completed (0), failed (4) or has not ended (5).\n\n"
+     "When the answer to an order is lost the call is made again, under the same idempotency key: the order is placed once.",
      "  topup order place --iccid 8944472600000510740 --wait \\\n"
      "      --product kn8etk9XBX0gG7pFP5KErXvWVNN4jOERTMVMNEkX-Ak=\n"
      "  topup order place --email ada@example.org --wait \\\n"

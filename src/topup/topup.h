@@ -85,6 +85,7 @@ enum option_key {
     OPT_LANGUAGE,
     OPT_DEVICE_OS,
     OPT_REFERENCE,
+    OPT_IDEMPOTENCY_KEY,
     OPT_WAIT,
     OPT_TIMEOUT,
     // usage
