@@ -59,6 +59,7 @@ static const struct {
      "SELECT c.partner_id || ' ' || c.period FROM cap c LEFT JOIN activations a ON a.partner_id = c.partner_id AND a.period = c.period "
      "WHERE c.count <> coalesce(a.n, 0) UNION ALL SELECT a.partner_id || ' ' || a.period FROM activations a "
      "LEFT JOIN cap c ON c.partner_id = a.partner_id AND c.period = a.period WHERE c.count IS NULL"},
+    {"a key twice", "SELECT key FROM idempotency GROUP BY partner_id, key HAVING count(*) > 1"},
     {"an open order that nothing drives on",
      "SELECT hex(id) FROM orders WHERE state < 2 AND id NOT IN (SELECT order_id FROM task WHERE state IN (0, 1, 2, 3))"},
     {"a finished order with open tasks",
@@ -141,7 +142,7 @@ static void judge_network(struct peer *element, bool whole_plan, const struct mo
     }
     if (o->state == 3 && sum > 0)
         sim_fail("the failed order %s is still done in the network", o->id);
-    if (o->state == 2 && whole_plan && sum != steps)
+    if (o->state == 2 && whole_plan && o->partner != SANDBOX + 1 && sum != steps)
         sim_fail("the completed order %s is done in %d of %d steps", o->id, sum, steps);
 }
 
@@ -264,8 +265,11 @@ void model_judge(struct model *m, const char *folder, struct peer *element, bool
     judge_orders(m, db, ended);
     judge_records(m, db);
     if (ended) {
-        char sql[160];
-        snprintf(sql, sizeof sql, "SELECT hex(id) FROM subscription WHERE next_at <= %" PRId64, now_ms);
+        char sql[256];
+        snprintf(sql, sizeof sql,
+                 "SELECT hex(s.id) FROM subscription s JOIN partner p ON p.id = s.partner_id WHERE next_at <= %" PRId64
+                 " + clock_offset_ms",
+                 now_ms);
         no_row(db, "a subscription that time has passed over", sql);
         no_row(db, "damage", "SELECT * FROM pragma_integrity_check(1) WHERE integrity_check <> 'ok'");
         no_row(db, "a reference to nothing", "SELECT \"table\" FROM pragma_foreign_key_check");

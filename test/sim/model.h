@@ -25,6 +25,10 @@ struct model_order {
     int operation, sim_type, product;
     char iccid[20]; // ""
     int state;      // as last seen
+    char *body;     // of a request that came with the key "k-n": it may come again. NULL otherwise
+    int status;     // its last answer, when that stays; 0
+    int wrong;      // what was made wrong about it
+    unsigned tries;
 };
 
 struct model_record {

@@ -10,6 +10,7 @@
 
 #include "base/date.h"
 #include "base/secret.h"
+#include "peer/sandbox.h"
 #include "store/store_partner.h"
 #include "store/store_product.h"
 #include "store/store_sim.h"
@@ -19,6 +20,7 @@
 #define OPERATOR_TOKEN "an operator of the simulation 0123456789"
 #define START "2026-11-23T12:00:00Z"
 #define TOKEN_FRESH_MS 200000
+#define TURNS_MAX 100
 
 const struct sim_product sim_products[PRODUCTS] = {
     {"kn8etk9XBX0gG7pFP5KErXvWVNN4jOERTMVMNEkX-Ak=", "Both kinds", SIM_ESIM | SIM_PSIM, INT64_C(1) << 30, true, false},
@@ -67,6 +69,7 @@ static enum err_kind put_partner(struct tx *tx, int i, const struct rng *rng, st
     struct partner p = {.client_id = str_of(clients[i]),
                         .name = str_of(clients[i]),
                         .currencies = STR(""),
+                        .mode = i == SANDBOX ? PARTNER_SANDBOX : PARTNER_LIVE,
                         .cap_day = sim_cap_day[i],
                         .cap_month = sim_cap_month[i],
                         .event_days = 36500,
@@ -216,6 +219,7 @@ void server_engine_start(struct server *s, int i) {
                                .call_timeout_seconds = 30,
                                .batch_max = 100};
     must(engine_open(&o, &s->engines[i], &err), &err, "engine");
+    engine_set_sandbox_peer(s->engines[i], peer_sandbox_open("sandbox", &s->clock));
     if (!s->element)
         return;
     struct peer *p = peer_fake_twin(s->element);
@@ -248,7 +252,9 @@ bool server_start(struct server *s) {
                             .rng = &s->rng,
                             .base_url = BASE_URL,
                             .realm = "tru-staff",
-                            .qr_host_path = BASE_URL "/connect/qrcode/v1/esim"};
+                            .qr_host_path = BASE_URL "/connect/qrcode/v1/esim",
+                            .node = 1,
+                            .idempotency_days = 36500};
     if (api_open(&o, &s->api, &err)) {
         s->api = NULL;
         return false;
@@ -411,8 +417,8 @@ static void hand_over_all(void *ctx, enum err_kind kind, const struct err *err) 
 }
 
 static void take_answer(struct server *s, struct exchange *e, struct call_out *c) {
-    if ((e->answer == HTTP_LATER) != e->resumed)
-        sim_fail("%s: a call that waits is %s", c->target, e->resumed ? "resumed and answered" : "never resumed");
+    if (e->answer != HTTP_LATER && e->resumed)
+        sim_fail("%s: a call is answered and resumed", c->target);
     if (e->answer == HTTP_LATER)
         s->handler.resume(s->handler.ctx, &e->x);
     c->status = e->x.status;
@@ -426,6 +432,13 @@ static void take_answer(struct server *s, struct exchange *e, struct call_out *c
     s->handler.end(s->handler.ctx, &e->x, true);
     buf_release(&e->x.reply);
     arena_release(&e->x.arena);
+}
+
+static bool is_waiting(const struct exchange *exchanges, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (exchanges[i].answer == HTTP_LATER && !exchanges[i].resumed)
+            return true;
+    return false;
 }
 
 void server_call(struct server *s, struct call_out *calls, size_t n) {
@@ -448,6 +461,13 @@ void server_call(struct server *s, struct call_out *calls, size_t n) {
         struct store_job carrier = {.run = nothing, .done = hand_over_all, .ctx = &b};
         struct err err = {0};
         must(store_submit(s->store, &carrier, &err), &err, "batch");
+    }
+    // What waits for another call, or for room, is looked at again by and by.
+    for (int turns = 0; is_waiting(exchanges, n); turns++) {
+        if (turns == TURNS_MAX)
+            sim_fail("%s: a call that waits is never resumed", calls[0].target);
+        clock_manual_advance(&s->time, 200);
+        api_turn(s->api);
     }
     for (size_t i = 0; i < n; i++)
         take_answer(s, &exchanges[i], &calls[i]);

@@ -22,6 +22,7 @@
 #define PSIMS 10 // the first half in service already
 #define PROFILES 8
 #define ENGINES 2
+#define SANDBOX 2         // the partner that is one
 #define OPERATOR PARTNERS // who calls: a partner's number, or this
 
 struct sim_product {

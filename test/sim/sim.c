@@ -55,6 +55,10 @@ enum met {
     MET_ENGINE_CRASH,
     MET_PARKED,
     MET_UNDONE,
+    MET_REPLAYED,
+    MET_KEY_DOUBT,
+    MET_OTHER_BODY,
+    MET_SANDBOX,
     MET_ACTIONS,
     METS
 };
@@ -82,6 +86,10 @@ static const char *const met_words[METS] = {"orders accepted",
                                             "engines lost",
                                             "tasks parked",
                                             "deeds undone",
+                                            "answers given again",
+                                            "doubts settled by a key",
+                                            "keys with another body",
+                                            "sandbox clocks moved",
                                             "actions"};
 static _Atomic int64_t *met;
 
@@ -249,6 +257,29 @@ static struct model_order *build_order(struct run *r, struct call_out *c, enum w
     else
         o->iccid[0] = 0;
     add(c->body, size, "}%s", *wrong == WRONG_JSON ? "" : "}");
+    o->wrong = *wrong;
+    if (percent(r, 60)) {
+        snprintf(c->key, sizeof c->key, "k-%zu", n);
+        o->body = xstrdup(c->body);
+    }
+    return o;
+}
+
+// The same request once more: what a client does that had no answer, or lost it. NULL: there is none to repeat.
+static struct model_order *build_again(struct run *r, struct call_out *c, const struct model_order *which) {
+    struct model *m = &r->model;
+    struct model_order *o = NULL;
+    for (int i = 0; i < 8 && m->n_orders > 0 && !o; i++) {
+        o = which ? &m->orders[which - m->orders] : &m->orders[below(r, m->n_orders)];
+        if (!o->body)
+            o = NULL;
+    }
+    if (!o)
+        return NULL;
+    *c = (struct call_out){.who = o->partner - 1, .method = HTTP_POST, .target = "/v2/orders"};
+    snprintf(c->body, sizeof c->body, "%s", o->body);
+    snprintf(c->key, sizeof c->key, "k-%td", o - m->orders);
+    snprintf(c->correlation, sizeof c->correlation, "c-%td-%u", o - m->orders, ++o->tries);
     return o;
 }
 
@@ -265,14 +296,31 @@ static bool is_full(const struct call_out *c) {
 static void judge_answer(struct run *r, const struct call_out *c, struct model_order *o, enum wrong wrong) {
     trace(r, (uint64_t)c->status);
     trace(r, c->hash);
-    say("  order %s: %d", c->correlation, c->status);
+    say("  order %s: %d%s", c->correlation, c->status, c->replayed ? ", once more" : "");
     const char *id = json_string_value(json_object_get(c->json, "id"));
+    if (o->status && c->status < 500 && c->status != o->status && (o->body || o->fate == FATE_ACKNOWLEDGED))
+        sim_fail("%s: first it was %d, now it is %d", c->correlation, o->status, c->status);
+    if (o->fate == FATE_ACKNOWLEDGED && c->status < 500 && (!c->replayed || !id || strcmp(id, o->id) != 0))
+        sim_fail("%s: order %s is answered with %s%s", c->correlation, o->id, id ? id : "none", c->replayed ? "" : " as if it were new");
+    if (c->replayed && !o->body)
+        sim_fail("%s: an answer given again to a request without a key", c->correlation);
+    met[MET_REPLAYED] += c->replayed;
+    met[MET_KEY_DOUBT] += c->replayed && o->status == 0;
+    if (c->status < 500)
+        o->status = c->status;
+    else if (o->fate == FATE_ACKNOWLEDGED) {
+        if (!struck(r))
+            sim_fail("%s: %d, though nothing is wrong", c->correlation, c->status);
+        return; // what was acknowledged stays so
+    }
     switch (c->status) {
     case 202:
         if (wrong)
             sim_fail("%s: a wrong order (%d) was accepted: %s", c->correlation, (int)wrong, c->body);
         if (!id || strlen(id) != 36)
             sim_fail("%s: accepted without an id", c->correlation);
+        if (o->id[0] && strcmp(o->id, id) != 0)
+            sim_fail("%s: order %s is answered with %s", c->correlation, o->id, id);
         snprintf(o->id, sizeof o->id, "%s", id);
         o->fate = FATE_ACKNOWLEDGED;
         met[MET_ACCEPTED]++;
@@ -283,7 +331,10 @@ static void judge_answer(struct run *r, const struct call_out *c, struct model_o
             sim_fail("%s: %d, though nothing is wrong: %s", c->correlation, c->status,
                      json_string_value(json_array_get(json_object_get(c->json, "messages"), 0)));
         // 503 says that nothing was accepted.
-        o->fate = c->status == 503 ? FATE_REFUSED : FATE_DOUBT;
+        if (c->status == 500)
+            o->fate = FATE_DOUBT;
+        else if (o->tries == 0)
+            o->fate = FATE_REFUSED;
         met[c->status == 503 ? MET_UNAVAILABLE : MET_DOUBT]++;
         return;
     case 400:
@@ -316,14 +367,34 @@ static void act_order(struct run *r) {
     struct call_out *calls = xcalloc(n, sizeof *calls);
     struct model_order *orders[8];
     enum wrong wrong[8];
-    for (size_t i = 0; i < n; i++)
-        orders[i] = build_order(r, &calls[i], &wrong[i]);
+    for (size_t i = 0; i < n; i++) {
+        orders[i] = percent(r, 20) ? build_again(r, &calls[i], i > 0 && percent(r, 50) ? orders[i - 1] : NULL) : NULL;
+        if (orders[i])
+            wrong[i] = (enum wrong)orders[i]->wrong;
+        else
+            orders[i] = build_order(r, &calls[i], &wrong[i]);
+    }
     server_call(&r->server, calls, n);
     for (size_t i = 0; i < n; i++) {
         judge_answer(r, &calls[i], orders[i], wrong[i]);
         call_release(&calls[i]);
     }
     free(calls);
+}
+
+// A key that has been answered, with another body: never taken for the same request, nor for a new one.
+static void act_other_body(struct run *r) {
+    struct call_out c;
+    struct model_order *o = build_again(r, &c, NULL);
+    if (!o || o->fate != FATE_ACKNOWLEDGED || o->status != 202)
+        return;
+    add(c.body, sizeof c.body, " ");
+    server_call(&r->server, &c, 1);
+    trace(r, (uint64_t)c.status);
+    if (c.status != 422 && !(c.status >= 500 && struck(r)))
+        sim_fail("%s: %d to a key with another body", c.correlation, c.status);
+    met[MET_OTHER_BODY] += c.status == 422;
+    call_release(&c);
 }
 
 // ---- a single call ----
@@ -543,6 +614,7 @@ static struct wall step(struct run *r, int i) {
 }
 
 static void act_step(struct run *r) {
+    api_turn(r->server.api);
     int i = (int)below(r, ENGINES);
     for (uint64_t n = 1 + below(r, 3); n > 0; n--)
         step(r, i);
@@ -568,6 +640,20 @@ static void act_settle(struct run *r) {
     struct wall next = settle(r);
     if (wall_set(next) && percent(r, 80) && next.ms - now_ms(r) < 2 * DAY)
         clock_manual_advance(&r->server.time, next.ms - now_ms(r));
+}
+
+// It waits for the partner's orders; 503 when they take too long.
+static void act_sandbox(struct run *r) {
+    if (percent(r, 70))
+        settle(r);
+    struct call_out c = {.who = SANDBOX, .method = HTTP_POST, .target = "/v2/sandbox/clock"};
+    add(c.body, sizeof c.body, "{\"advance\":\"PT%" PRIu64 "H\"}", 1 + below(r, percent(r, 50) ? 24 : 1000));
+    server_call(&r->server, &c, 1);
+    trace(r, (uint64_t)c.status);
+    if (c.status != 200 && c.status < 500)
+        sim_fail("the sandbox's clock: %d", c.status);
+    met[MET_SANDBOX] += c.status == 200;
+    call_release(&c);
 }
 
 static void act_time(struct run *r) {
@@ -635,6 +721,8 @@ static const struct action {
     {"read", 4, act_read},
     {"retry", 2, act_retry},
     {"subscription", 6, act_subscription},
+    {"other body", 2, act_other_body},
+    {"sandbox", 2, act_sandbox},
     {"crash", 2, crash},
     {"engine crash", 3, act_engine_crash},
 };
@@ -732,6 +820,8 @@ static uint64_t live(uint64_t seed) {
     met[MET_DOUBT_NOT_THERE] += r->model.doubts_not_there;
     uint64_t hash = model_hash(r->server.store_folder, r->hash);
     server_close(&r->server);
+    for (size_t i = 0; i < r->model.n_orders; i++)
+        free(r->model.orders[i].body);
     return hash;
 }
 
