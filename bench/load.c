@@ -25,8 +25,9 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #define ANSWER_MAX 65536
 #define CONNECTIONS_MAX 20000
@@ -66,9 +67,7 @@ static void die(const char *what) {
 }
 
 static int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return t.tv_sec * SECOND_NS + t.tv_nsec;
+    return clock_mono(&clock_system).ns;
 }
 
 // ---- latencies ----
