@@ -122,7 +122,7 @@ static enum err_kind clock_begin(struct call *c, struct tx *tx, struct arena *a,
     enum err_kind kind = store_sandbox_busy(tx, c->partner.id, &busy, err);
     if (kind == ERR_NONE && busy) {
         if (tx_now(tx).ms - c->now.ms > PATIENCE_MS)
-            return err_set(err, ERR_BUSY, "orders are still in work: try again when they have ended");
+            return err_set(err, ERR_CONFLICT, "orders are still in work: try again when they have ended");
         c->again = true;
         c->later = c->steps >= EAGER_STEPS;
         return ERR_NONE;

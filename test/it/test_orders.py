@@ -26,7 +26,7 @@ def subscription_of(api, order):
 @pytest.fixture(scope="module")
 def idle_psim(demo):
     """Hands out pSIMs of the demo that were never activated."""
-    listed = Api(demo, demo.env["TOPUP_ADMIN_TOKEN"]).get("/admin/v1/sims?service=STOCK&sim_type=PSIM&page_size=100").json()["data"]
+    listed = Api(demo, demo.env["TOPUP_ADMIN_TOKEN"]).get("/admin/v1/sims?partner=truphone&service=STOCK&sim_type=PSIM&page_size=100").json()["data"]
     free = [sim["iccid"] for sim in listed]
     return free.pop
 
