@@ -258,6 +258,72 @@ CREATE TABLE event (
     PRIMARY KEY (partner_id, sequence)
 ) STRICT, WITHOUT ROWID;
 
+-- Endpoints to which a partner's events are delivered (core/webhook.h). epoch: see there; cursor: the next event; lease: which node delivers.
+CREATE TABLE webhook (
+    partner_id    INTEGER NOT NULL REFERENCES partner (id),
+    id            BLOB    NOT NULL CHECK (length(id) = 16),
+    url           TEXT    NOT NULL,
+    types         TEXT    NOT NULL,
+    state         INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3),
+    created       INTEGER NOT NULL,
+    modified      INTEGER NOT NULL,
+    epoch         INTEGER NOT NULL,
+    cursor        INTEGER NOT NULL CHECK (cursor > 0),
+    attempts      INTEGER NOT NULL CHECK (attempts BETWEEN 0 AND 10),
+    due           INTEGER,
+    failing_since INTEGER,
+    lease_until   INTEGER,
+    lease_owner   INTEGER NOT NULL,
+    PRIMARY KEY (partner_id, id)
+) STRICT, WITHOUT ROWID;
+
+-- What deliveries are signed with: needed in clear, as signing keys are.
+CREATE TABLE webhook_secret (
+    partner_id INTEGER NOT NULL,
+    webhook_id BLOB    NOT NULL,
+    number     INTEGER NOT NULL, -- grows: the newest is the highest
+    secret     BLOB    NOT NULL CHECK (length(secret) BETWEEN 24 AND 64),
+    expires    INTEGER,
+    PRIMARY KEY (partner_id, webhook_id, number),
+    FOREIGN KEY (partner_id, webhook_id) REFERENCES webhook (partner_id, id)
+) STRICT, WITHOUT ROWID;
+
+-- Attempts, and those that were asked for and are still to be made (outcome 0). Old ones are dropped, and all but the newest of an endpoint.
+CREATE TABLE webhook_delivery (
+    partner_id    INTEGER NOT NULL,
+    webhook_id    BLOB    NOT NULL,
+    id            BLOB    NOT NULL CHECK (length(id) = 16),
+    kind          INTEGER NOT NULL CHECK (kind BETWEEN 0 AND 2),
+    outcome       INTEGER NOT NULL CHECK (outcome BETWEEN 0 AND 4),
+    sequence      INTEGER NOT NULL CHECK (sequence >= 0),
+    event_type    INTEGER NOT NULL,
+    event_created INTEGER NOT NULL,
+    attempt       INTEGER NOT NULL CHECK (attempt >= 0),
+    tried         INTEGER,
+    duration_ms   INTEGER NOT NULL,
+    status        INTEGER NOT NULL,
+    answer        TEXT,
+    trouble       TEXT,
+    next          INTEGER,
+    PRIMARY KEY (partner_id, webhook_id, id),
+    FOREIGN KEY (partner_id, webhook_id) REFERENCES webhook (partner_id, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX webhook_delivery_pending ON webhook_delivery (partner_id, webhook_id, id) WHERE outcome = 0;
+
+-- Notifications of one SIM that are still to be delivered. Each SIM and type is a queue of its own, of which the first has a wake: when it
+-- may be tried, or its lease ends. No foreign keys: a row whose SIM, preference or event has gone is dropped when its turn comes.
+CREATE TABLE notification (
+    iccid       INTEGER NOT NULL,
+    type        INTEGER NOT NULL CHECK (type BETWEEN 0 AND 2),
+    sequence    INTEGER NOT NULL,
+    partner_id  INTEGER NOT NULL,
+    attempts    INTEGER NOT NULL CHECK (attempts BETWEEN 0 AND 10),
+    wake        INTEGER,
+    lease_owner INTEGER NOT NULL,
+    PRIMARY KEY (iccid, type, sequence)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notification_due ON notification (partner_id, wake) WHERE wake IS NOT NULL;
+
 -- The answers of calls that came with an Idempotency-Key. Rows are appended and go from the other end when they are old; the index has the
 -- key as it came, because keys that grow with time (UUIDv7, ULID, counters) then append, too.
 -- state 0: in work (by `owner`, last heard of at `since`; body is a note of how far it has come), 1: answered (at `since`).

@@ -9,6 +9,8 @@
  */
 #include "core/event.h"
 
+#include "core/webhook.h"
+
 #define VERSION 2 // 1: without what was before
 
 const char *event_type_name(enum event_type t) {
@@ -39,6 +41,8 @@ const char *event_type_name(enum event_type t) {
         return "sim.status_changed";
     case EVENT_SIM_EID_CHANGED:
         return "sim.eid_changed";
+    case EVENT_WEBHOOK_DISABLED:
+        return "webhook.disabled";
     }
     return NULL;
 }
@@ -504,5 +508,36 @@ enum err_kind event_unpack_progress(struct str payload, struct arena *a, struct 
         *out = s;
         *progress = p;
     }
+    return kind;
+}
+
+void event_pack_webhook(struct buf *out, const struct webhook *w) {
+    put_head(out, 'w');
+    put_uuid(out, w->id);
+    put_i64(out, w->partner_id);
+    put_str(out, w->url);
+    put_str(out, w->types);
+    put_u64(out, (uint64_t)w->state);
+    put_wall(out, w->created);
+    put_wall(out, w->modified);
+    put_i64(out, w->cursor);
+    put_wall(out, w->failing_since);
+}
+
+enum err_kind event_unpack_webhook(struct str payload, struct arena *a, struct webhook *out, struct err *err) {
+    struct reader r = reader_on(payload, a, 'w');
+    struct webhook w = {.due = WALL_NONE, .lease_until = WALL_NONE};
+    w.id = get_uuid(&r);
+    w.partner_id = get_within(&r, 0, PARTNER_ID_MAX);
+    w.url = get_str(&r);
+    w.types = get_str(&r);
+    w.state = (enum webhook_state)get_below(&r, WEBHOOK_GONE + 1);
+    w.created = get_wall(&r);
+    w.modified = get_wall(&r);
+    w.cursor = get_within(&r, 1, INT64_MAX);
+    w.failing_since = get_wall(&r);
+    enum err_kind kind = reader_done(&r, err);
+    if (kind == ERR_NONE)
+        *out = w;
     return kind;
 }

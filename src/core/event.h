@@ -33,6 +33,7 @@ enum event_type { // stored as a number: never renumber, append only
     EVENT_SIM_DOWNLOAD_PROGRESS = 21,
     EVENT_SIM_STATUS_CHANGED = 22,
     EVENT_SIM_EID_CHANGED = 23,
+    EVENT_WEBHOOK_DISABLED = 30,
 };
 #define EVENT_TYPES_MAX 64                      // numbers stay below it: a set of types is a bit mask
 const char *event_type_name(enum event_type t); // "order.accepted"; NULL when unknown
@@ -100,5 +101,8 @@ NODISCARD enum err_kind event_unpack_subscription(struct str payload, struct are
 NODISCARD enum err_kind event_unpack_sim(struct str payload, struct arena *a, struct sim *out, struct sim_was *was, struct err *err);
 NODISCARD enum err_kind event_unpack_progress(struct str payload, struct arena *a, struct sim *out, struct profile_progress *progress,
                                               struct err *err);
+struct webhook; // core/webhook.h: of it id, partner, url, types, state, dates, cursor, failing_since
+void event_pack_webhook(struct buf *out, const struct webhook *w);
+NODISCARD enum err_kind event_unpack_webhook(struct str payload, struct arena *a, struct webhook *out, struct err *err);
 
 #endif

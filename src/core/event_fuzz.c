@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any bytes as each kind of payload: what is taken packs to those very bytes, everything else is ERR_CORRUPT. The second byte of a payload
-// says its kind, so each input is tried as all three.
+// says its kind, so each input is tried as each.
 #include "core/event.h"
 
 #include "base/fuzz.h"
+#include "core/webhook.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct str payload = {(const char *)data, size};
@@ -41,6 +42,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (k == ERR_NONE) {
         taken++;
         event_pack_sim(&again, &m, sim_was.past == PAST_KNOWN ? &sim_was : NULL);
+    }
+    struct webhook w;
+    k = event_unpack_webhook(payload, &arena, &w, &err);
+    CHECK(k == ERR_NONE || k == ERR_CORRUPT);
+    if (k == ERR_NONE) {
+        taken++;
+        event_pack_webhook(&again, &w);
     }
     CHECK(taken <= 1);
     if (taken && today)

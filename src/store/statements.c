@@ -45,6 +45,15 @@
     "UPDATE import_row SET verdict = " verdict_ ", other = s.iccid FROM sim AS s"                                                          \
     " WHERE import_id = ?1 AND verdict = 1 AND import_row." column_ " IS NOT NULL AND s." column_ " = import_row." column_
 
+#define WEBHOOK_COLUMNS                                                                                                                    \
+    "partner_id, id, url, types, state, created, modified, epoch, cursor, attempts, due, failing_since, lease_until, lease_owner"
+#define WEBHOOK_ONE " WHERE partner_id = ?1 AND id = ?2"
+#define DELIVERY_COLUMNS                                                                                                                   \
+    "partner_id, webhook_id, id, kind, outcome, sequence, event_type, event_created, attempt, tried, duration_ms, status, answer, "        \
+    "trouble, next"
+#define DELIVERY_OF " WHERE partner_id = ?1 AND webhook_id = ?2"
+#define NOTIFICATION_ONE " WHERE iccid = ?1 AND type = ?2 AND sequence = ?3 AND wake = ?4"
+
 #define ORDER_COLUMNS                                                                                                                      \
     "o.id, o.partner_id, o.state, o.operation, o.sim_type, o.country, o.product_id, p.public_id, o.sold_minor, o.sold_currency,"           \
     " o.activation, o.expiration, o.email, o.first_name, o.last_name, o.residence, o.language, o.device_os, o.device_model, o.device_id,"  \
@@ -400,4 +409,72 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_SANDBOX_DROP_ANSWERS] =
         WRITE_NOW("sandbox_drop_answers", "DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency WHERE partner_id = ?1"
                                           " AND state <> 0 LIMIT ?2)"),
+
+    // ---- webhook ----
+    [ST_WEBHOOK_INSERT] = WRITE("webhook_insert", "INSERT INTO webhook (" WEBHOOK_COLUMNS
+                                                  ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"),
+    [ST_WEBHOOK_GET] = READS("webhook_get", "SELECT " WEBHOOK_COLUMNS " FROM webhook" WEBHOOK_ONE),
+    [ST_WEBHOOK_LIST] = READS("webhook_list", "SELECT " WEBHOOK_COLUMNS " FROM webhook WHERE partner_id = ?1 ORDER BY id"),
+    [ST_WEBHOOK_LIST_ALL] = READS("webhook_list_all", "SELECT " WEBHOOK_COLUMNS " FROM webhook ORDER BY partner_id, id"),
+    [ST_WEBHOOK_UPDATE] = WRITE_NOW("webhook_update", "UPDATE webhook SET url = ?3, types = ?4, state = ?5, modified = ?6, epoch = ?7,"
+                                                      " cursor = ?8, attempts = ?9, due = ?10, failing_since = ?11" WEBHOOK_ONE),
+    [ST_WEBHOOK_DELETE] = WRITE_NOW("webhook_delete", "DELETE FROM webhook" WEBHOOK_ONE),
+    [ST_WEBHOOK_SECRET_LIST] = READS("webhook_secret_list", "SELECT secret, expires FROM webhook_secret" DELIVERY_OF
+                                                            " AND (expires IS NULL OR expires > ?3) ORDER BY number DESC LIMIT ?4"),
+    [ST_WEBHOOK_SECRET_END] =
+        WRITE("webhook_secret_end", "UPDATE webhook_secret SET expires = ?3" DELIVERY_OF " AND (expires IS NULL OR expires > ?3)"),
+    [ST_WEBHOOK_SECRET_TRIM] =
+        WRITE("webhook_secret_trim",
+              "DELETE FROM webhook_secret" DELIVERY_OF " AND (expires <= ?3 OR number NOT IN (SELECT number FROM webhook_secret" DELIVERY_OF
+              " ORDER BY number DESC LIMIT ?4))"),
+    [ST_WEBHOOK_SECRET_INSERT] =
+        WRITE("webhook_secret_insert", "INSERT INTO webhook_secret (partner_id, webhook_id, number, secret, expires) VALUES (?1, ?2,"
+                                       " coalesce((SELECT max(number) FROM webhook_secret" DELIVERY_OF "), 0) + 1, ?3, NULL)"),
+    [ST_WEBHOOK_SECRET_DELETE_ALL] = WRITE("webhook_secret_delete_all", "DELETE FROM webhook_secret" DELIVERY_OF),
+    [ST_WEBHOOK_CLAIM] = WRITE_NOW("webhook_claim", "UPDATE webhook SET lease_owner = ?4, lease_until = ?5" WEBHOOK_ONE
+                                                    " AND epoch = ?3 AND (lease_owner = ?4 OR lease_until IS NULL OR lease_until <= ?6)"),
+    [ST_WEBHOOK_SETTLE] =
+        WRITE_NOW("webhook_settle", "UPDATE webhook SET state = ?5, cursor = ?6, attempts = ?7, due = ?8, failing_since = ?9,"
+                                    " lease_until = ?10" WEBHOOK_ONE " AND epoch = ?3 AND lease_owner = ?4"),
+    [ST_WEBHOOK_DROP_LEASES] = WRITE("webhook_drop_leases", "UPDATE webhook SET lease_until = NULL WHERE lease_owner = ?1"
+                                                            " AND lease_until IS NOT NULL"),
+    [ST_DELIVERY_INSERT] = WRITE("delivery_insert", "INSERT INTO webhook_delivery (" DELIVERY_COLUMNS
+                                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"),
+    [ST_DELIVERY_FINISH] =
+        WRITE_NOW("delivery_finish", "UPDATE webhook_delivery SET outcome = ?4, attempt = ?5, tried = ?6, duration_ms = ?7, status = ?8,"
+                                     " answer = ?9, trouble = ?10" DELIVERY_OF " AND id = ?3 AND outcome = 0"),
+    [ST_DELIVERY_GET] = READS("delivery_get", "SELECT " DELIVERY_COLUMNS " FROM webhook_delivery" DELIVERY_OF " AND id = ?3"),
+    [ST_DELIVERY_LIST] =
+        READS("delivery_list", "SELECT " DELIVERY_COLUMNS " FROM webhook_delivery" DELIVERY_OF " ORDER BY id DESC LIMIT ?3 OFFSET ?4"),
+    [ST_DELIVERY_COUNT] = READS("delivery_count", "SELECT count(*) FROM webhook_delivery" DELIVERY_OF),
+    [ST_DELIVERY_PENDING] = READS("delivery_pending", "SELECT " DELIVERY_COLUMNS " FROM webhook_delivery WHERE outcome = 0"
+                                                      " ORDER BY partner_id, webhook_id, id LIMIT ?1"),
+    [ST_DELIVERY_PENDING_COUNT] = READS("delivery_pending_count", "SELECT count(*) FROM webhook_delivery" DELIVERY_OF " AND outcome = 0"),
+    [ST_DELIVERY_TRIM] = WRITE("delivery_trim", "DELETE FROM webhook_delivery" DELIVERY_OF " AND outcome <> 0 AND (tried < ?4 OR id <= ("
+                                                "SELECT id FROM webhook_delivery" DELIVERY_OF " ORDER BY id DESC LIMIT 1 OFFSET ?3))"),
+    [ST_DELIVERY_DELETE_ALL] = WRITE("delivery_delete_all", "DELETE FROM webhook_delivery" DELIVERY_OF),
+
+    // ---- notifications of one SIM ----
+    [ST_NOTIFICATION_QUEUE] = WRITE_NOW(
+        "notification_queue", "INSERT INTO notification (iccid, type, sequence, partner_id, attempts, wake, lease_owner)"
+                              " SELECT iccid, type, ?3, ?4, 0,"
+                              " CASE WHEN EXISTS (SELECT 1 FROM notification WHERE iccid = ?1 AND type = ?2) THEN NULL ELSE ?5 END, 0"
+                              " FROM sim_notification WHERE iccid = ?1 AND type = ?2"),
+    [ST_NOTIFICATION_PARTNER] =
+        READS("notification_partner", "SELECT min(partner_id) FROM notification WHERE wake IS NOT NULL AND partner_id > ?1"),
+    [ST_NOTIFICATION_DUE] =
+        READS("notification_due", "SELECT n.partner_id, n.iccid, n.type, n.sequence, n.attempts, n.wake, n.lease_owner, s.url"
+                                  " FROM notification n LEFT JOIN sim_notification s ON s.iccid = n.iccid AND s.type = n.type"
+                                  " WHERE n.partner_id = ?1 AND n.wake IS NOT NULL AND n.wake <= ?2 ORDER BY n.wake LIMIT ?3"),
+    [ST_NOTIFICATION_NEXT_WAKE] =
+        READS("notification_next_wake", "SELECT min(wake) FROM notification WHERE partner_id = ?1 AND wake IS NOT NULL"),
+    [ST_NOTIFICATION_CLAIM] = WRITE_NOW("notification_claim", "UPDATE notification SET lease_owner = ?5, wake = ?6" NOTIFICATION_ONE),
+    [ST_NOTIFICATION_AGAIN] = WRITE_NOW(
+        "notification_again", "UPDATE notification SET attempts = ?6, wake = ?7, lease_owner = 0" NOTIFICATION_ONE " AND lease_owner = ?5"),
+    [ST_NOTIFICATION_DONE] = WRITE_NOW("notification_done", "DELETE FROM notification" NOTIFICATION_ONE " AND lease_owner = ?5"),
+    [ST_NOTIFICATION_WAKE_NEXT] =
+        WRITE("notification_wake_next", "UPDATE notification SET wake = ?3 WHERE iccid = ?1 AND type = ?2 AND wake IS NULL"
+                                        " AND sequence = (SELECT min(sequence) FROM notification WHERE iccid = ?1 AND type = ?2)"),
+    [ST_NOTIFICATION_DROP_LEASES] =
+        WRITE("notification_drop_leases", "UPDATE notification SET wake = ?2, lease_owner = 0 WHERE lease_owner = ?1"),
 };

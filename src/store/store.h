@@ -77,7 +77,15 @@ NODISCARD enum err_kind store_submit(struct store *s, struct store_job *job, str
 NODISCARD enum err_kind store_run(struct store *s, enum err_kind (*run)(struct tx *, void *, struct err *), void *ctx, struct err *err);
 
 // ---- what was committed ----
-enum store_news { NEWS_TASKS = 1, NEWS_EVENTS = 2, NEWS_PARTNERS = 4, NEWS_KEYS = 8, NEWS_TIMERS = 16 }; // bits
+enum store_news {
+    NEWS_TASKS = 1,
+    NEWS_EVENTS = 2,
+    NEWS_PARTNERS = 4,
+    NEWS_KEYS = 8,
+    NEWS_TIMERS = 16,
+    NEWS_WEBHOOKS = 32,
+    NEWS_NOTIFICATIONS = 64
+};                                          // bits
 void tx_news(struct tx *tx, unsigned news); // a writing verb says what it touched
 // `fn` is called on the writer's thread after each commit that made one of `news`; registered while no job is in work, at most 8.
 void store_on_commit(struct store *s, unsigned news, void (*fn)(void *ctx, unsigned news), void *ctx);

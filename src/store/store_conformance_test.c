@@ -1506,6 +1506,347 @@ static void old_idempotency_keys_go_in_slices(void **state) {
     RUN(f, idem_prune_job);
 }
 
+// ---- webhooks ----
+
+static struct webhook fixture_webhook(struct tx *tx, int64_t partner_id) {
+    return (struct webhook){
+        .id = tx_new_id(tx, partner_id),
+        .partner_id = partner_id,
+        .url = STR("https://hooks.example.com/"),
+        .types = STR("order.* sim.activated"),
+        .state = WEBHOOK_ENABLED,
+        .created = {NOW_MS},
+        .modified = {NOW_MS},
+        .cursor = 1,
+        .due = WALL_NONE,
+        .failing_since = WALL_NONE,
+        .lease_until = WALL_NONE,
+    };
+}
+
+static struct webhook_delivery fixture_delivery(struct tx *tx, const struct webhook *w, enum delivery_outcome outcome) {
+    return (struct webhook_delivery){
+        .id = tx_new_id(tx, w->partner_id),
+        .webhook_id = w->id,
+        .partner_id = w->partner_id,
+        .kind = outcome == DELIVERY_PENDING ? DELIVERY_TEST : DELIVERY_EVENT,
+        .outcome = outcome,
+        .sequence = 3,
+        .event_type = EVENT_ORDER_COMPLETED,
+        .event_created = {NOW_MS},
+        .attempt = 2,
+        .tried = outcome == DELIVERY_PENDING ? WALL_NONE : tx_now(tx),
+        .duration_ms = 12,
+        .status = 503,
+        .answer = STR("busy"),
+        .trouble = STR_NONE,
+        .next = {NOW_MS + 60000},
+    };
+}
+
+JOB(webhook_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct webhook w = fixture_webhook(tx, f->live.id), other = fixture_webhook(tx, f->sandbox.id), got, *list = NULL;
+    size_t n = 0;
+    OK(store_webhook_insert(tx, &w, err));
+    OK(store_webhook_insert(tx, &other, err));
+    OK(store_webhook_get(tx, w.id, a, &got, err));
+    assert_true(uuid_eq(got.id, w.id));
+    assert_int_equal(got.partner_id, f->live.id);
+    IS_STR(got.url, "https://hooks.example.com/");
+    IS_STR(got.types, "order.* sim.activated");
+    assert_int_equal(got.created.ms, NOW_MS);
+    assert_false(wall_set(got.due) || wall_set(got.failing_since) || wall_set(got.lease_until));
+
+    got.url = STR("https://elsewhere.example.com/");
+    got.state = WEBHOOK_DISABLED;
+    got.epoch = 1;
+    got.cursor = 9;
+    got.attempts = 3;
+    got.due = (struct wall){NOW_MS + 5};
+    got.failing_since = (struct wall){NOW_MS - 5};
+    OK(store_webhook_update(tx, &got, err));
+    OK(store_webhook_get(tx, w.id, a, &w, err));
+    IS_STR(w.url, "https://elsewhere.example.com/");
+    assert_int_equal(w.state, WEBHOOK_DISABLED);
+    assert_int_equal(w.epoch, 1);
+    assert_int_equal(w.cursor, 9);
+    assert_int_equal(w.attempts, 3);
+    assert_int_equal(w.due.ms, NOW_MS + 5);
+    assert_int_equal(w.failing_since.ms, NOW_MS - 5);
+
+    OK(store_webhook_list(tx, f->live.id, a, &list, &n, err));
+    assert_int_equal(n, 1);
+    OK(store_webhook_list(tx, 0, a, &list, &n, err));
+    assert_int_equal(n, 2);
+
+    struct webhook_delivery d = fixture_delivery(tx, &w, DELIVERY_FAILED);
+    OK(store_delivery_insert(tx, &d, err));
+    OK(store_webhook_secret_add(tx, w.id, "012345678901234567890123", 24, WALL_NONE, err));
+    OK(store_webhook_delete(tx, w.id, err));
+    FAILS(ERR_NOT_FOUND, store_webhook_delete(tx, w.id, err));
+    FAILS(ERR_NOT_FOUND, store_webhook_update(tx, &w, err));
+    FAILS(ERR_NOT_FOUND, store_webhook_get(tx, w.id, a, &got, err));
+    FAILS(ERR_NOT_FOUND, store_webhook_secret_add(tx, w.id, "012345678901234567890123", 24, WALL_NONE, err));
+    OK(store_delivery_list(tx, w.id, 0, 10, a, &(struct webhook_delivery *){NULL}, &n, NULL, err));
+    assert_int_equal(n, 0);
+    return ERR_NONE;
+}
+
+static void a_webhook_is_kept_and_goes_with_all_that_is_its(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, webhook_job);
+}
+
+JOB(webhook_secret_job) {
+    struct fixture *f = ctx;
+    struct webhook w = fixture_webhook(tx, f->live.id);
+    struct webhook_secret s[WEBHOOK_SECRETS_MAX];
+    size_t n = 9;
+    OK(store_webhook_insert(tx, &w, err));
+    OK(store_webhook_secrets(tx, w.id, s, &n, err));
+    assert_int_equal(n, 0);
+    char secret[WEBHOOK_SECRET_MAX] = {0};
+    for (char i = 1; i <= 6; i++) {
+        secret[0] = i;
+        OK(store_webhook_secret_add(tx, w.id, secret, (size_t)(WEBHOOK_SECRET_MIN + i), (struct wall){NOW_MS + i * 1000}, err));
+    }
+    OK(store_webhook_secrets(tx, w.id, s, &n, err)); // the newest four
+    assert_int_equal(n, WEBHOOK_SECRETS_MAX);
+    assert_int_equal(s[0].bytes[0], 6);
+    assert_int_equal(s[0].n, WEBHOOK_SECRET_MIN + 6);
+    assert_false(wall_set(s[0].expires));
+    assert_int_equal(s[1].bytes[0], 5);
+    assert_int_equal(s[1].expires.ms, NOW_MS + 6000);
+    assert_int_equal(s[3].expires.ms, NOW_MS + 4000);                               // what had its end keeps it
+    OK(store_webhook_secret_add(tx, w.id, secret, 32, (struct wall){NOW_MS}, err)); // all others end now
+    OK(store_webhook_secrets(tx, w.id, s, &n, err));
+    assert_int_equal(n, 1);
+    return ERR_NONE;
+}
+
+static void a_webhooks_secrets_overlap_end_and_are_bounded(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, webhook_secret_job);
+}
+
+JOB(webhook_lease_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct webhook w = fixture_webhook(tx, f->live.id), got;
+    struct wall until = {NOW_MS + 60000};
+    bool ok = false;
+    OK(store_webhook_insert(tx, &w, err));
+    OK(store_webhook_claim(tx, w.id, 0, 1, until, &ok, err));
+    assert_true(ok);
+    OK(store_webhook_claim(tx, w.id, 0, 1, wall_plus_ms(until, 1), &ok, err)); // one's own is kept
+    assert_true(ok);
+    OK(store_webhook_claim(tx, w.id, 0, 2, until, &ok, err));
+    assert_false(ok);
+
+    w.lease_owner = 1;
+    w.lease_until = wall_plus_ms(until, 5);
+    w.cursor = 5;
+    w.attempts = 1;
+    w.due = (struct wall){NOW_MS + 7};
+    w.failing_since = (struct wall){NOW_MS};
+    OK(store_webhook_settle(tx, &w, &ok, err));
+    assert_true(ok);
+    OK(store_webhook_get(tx, w.id, a, &got, err));
+    assert_int_equal(got.cursor, 5);
+    assert_int_equal(got.attempts, 1);
+    assert_int_equal(got.lease_until.ms, until.ms + 5);
+
+    w.lease_owner = 2; // a node that woke up too late
+    w.cursor = 6;
+    OK(store_webhook_settle(tx, &w, &ok, err));
+    assert_false(ok);
+    w.lease_owner = 1;
+    got.epoch = 1; // a call came between
+    got.cursor = 2;
+    OK(store_webhook_update(tx, &got, err));
+    OK(store_webhook_settle(tx, &w, &ok, err));
+    assert_false(ok);
+    OK(store_webhook_claim(tx, w.id, 0, 1, until, &ok, err));
+    assert_false(ok);
+    OK(store_webhook_get(tx, w.id, a, &got, err));
+    assert_int_equal(got.cursor, 2);
+
+    OK(store_webhook_drop_leases(tx, 1, err));
+    OK(store_webhook_claim(tx, w.id, 1, 2, (struct wall){NOW_MS}, &ok, err));
+    assert_true(ok);
+    OK(store_webhook_claim(tx, w.id, 1, 3, until, &ok, err)); // ended at this instant
+    assert_true(ok);
+    return ERR_NONE;
+}
+
+static void a_webhook_is_delivered_to_by_one_node_in_one_epoch(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, webhook_lease_job);
+}
+
+JOB(delivery_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct webhook w = fixture_webhook(tx, f->live.id), other = fixture_webhook(tx, f->live.id);
+    struct webhook_delivery d, got, *list = NULL;
+    size_t n = 0;
+    int64_t total = 0;
+    bool was_there = false;
+    OK(store_webhook_insert(tx, &w, err));
+    OK(store_webhook_insert(tx, &other, err));
+    for (int i = 0; i < 5; i++) {
+        d = fixture_delivery(tx, &w, i == 2 ? DELIVERY_PENDING : DELIVERY_FAILED);
+        d.sequence = i;
+        OK(store_delivery_insert(tx, &d, err));
+    }
+    d = fixture_delivery(tx, &other, DELIVERY_DELIVERED);
+    OK(store_delivery_insert(tx, &d, err));
+    OK(store_delivery_list(tx, w.id, 1, 2, a, &list, &n, &total, err));
+    assert_int_equal(n, 2);
+    assert_int_equal(total, 5);
+    assert_int_equal(list[0].sequence, 3);
+    OK(store_delivery_get(tx, w.id, list[0].id, a, &got, err));
+    assert_int_equal(got.outcome, DELIVERY_FAILED);
+    assert_int_equal(got.event_type, EVENT_ORDER_COMPLETED);
+    assert_int_equal(got.attempt, 2);
+    assert_int_equal(got.tried.ms, NOW_MS);
+    assert_int_equal(got.duration_ms, 12);
+    assert_int_equal(got.status, 503);
+    IS_STR(got.answer, "busy");
+    assert_false(str_present(got.trouble));
+    assert_int_equal(got.next.ms, NOW_MS + 60000);
+    FAILS(ERR_NOT_FOUND, store_delivery_get(tx, other.id, list[0].id, a, &got, err));
+
+    OK(store_delivery_pending(tx, 10, a, &list, &n, err));
+    assert_int_equal(n, 1);
+    assert_int_equal(list[0].sequence, 2);
+    OK(store_delivery_pending_count(tx, w.id, &total, err));
+    assert_int_equal(total, 1);
+    OK(store_delivery_trim(tx, w.id, 2, (struct wall){0}, err)); // what waits stays
+    OK(store_delivery_list(tx, w.id, 0, 10, a, &list, &n, NULL, err));
+    assert_int_equal(n, 3);
+    got = list[2];
+    assert_int_equal(got.outcome, DELIVERY_PENDING);
+    got.outcome = DELIVERY_DELIVERED;
+    got.status = 200;
+    got.tried = (struct wall){NOW_MS + 1};
+    got.trouble = STR("trouble");
+    OK(store_delivery_finish(tx, &got, &was_there, err));
+    assert_true(was_there);
+    OK(store_delivery_finish(tx, &got, &was_there, err));
+    assert_false(was_there);
+    OK(store_delivery_get(tx, w.id, got.id, a, &got, err));
+    assert_int_equal(got.outcome, DELIVERY_DELIVERED);
+    assert_int_equal(got.tried.ms, NOW_MS + 1);
+    IS_STR(got.trouble, "trouble");
+    OK(store_delivery_trim(tx, w.id, 100, (struct wall){NOW_MS + 1}, err)); // the old ones
+    OK(store_delivery_list(tx, w.id, 0, 10, a, &list, &n, NULL, err));
+    assert_int_equal(n, 1);
+    OK(store_delivery_list(tx, other.id, 0, 10, a, &list, &n, NULL, err));
+    assert_int_equal(n, 1);
+    return ERR_NONE;
+}
+
+static void deliveries_are_logged_newest_first_and_trimmed(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, delivery_job);
+}
+
+static int64_t tell(struct tx *tx, struct fixture *f, iccid_t iccid, enum event_type type, struct err *err) {
+    struct event e = {.partner_id = f->live.id, .type = type, .created = tx_now(tx), .iccid = iccid, .payload = STR("x")};
+    OK(store_event_append(tx, &e, err));
+    return e.sequence;
+}
+
+static size_t due(struct tx *tx, struct fixture *f, struct wall now, struct notification **list, struct err *err) {
+    size_t n = 0;
+    OK(store_notification_due(tx, f->live.id, now, 10, &f->arena, list, &n, err));
+    return n;
+}
+
+JOB(notification_queue_job) {
+    struct fixture *f = ctx;
+    struct notification *list = NULL;
+    struct wall now = tx_now(tx), wake;
+    int64_t partner = 9;
+    bool ok = false;
+    tell(tx, f, ICCID_A, EVENT_SUBSCRIPTION_EXPIRED, err); // nobody asked for it
+    OK(store_notification_partner(tx, 0, &partner, err));
+    assert_int_equal(partner, 0);
+    OK(store_notification_put(tx, ICCID_A, NOTIFY_SUBSCRIPTION_END, STR("https://u:p@example.com/"), err));
+    OK(store_notification_put(tx, ICCID_A, NOTIFY_DOWNLOAD_PROGRESS, STR("https://example.com/"), err));
+    tell(tx, f, ICCID_A, EVENT_ORDER_COMPLETED, err);
+    tell(tx, f, ICCID_A, EVENT_SUBSCRIPTION_THRESHOLD, err);
+    tell(tx, f, ICCID_B, EVENT_SUBSCRIPTION_EXPIRED, err);
+    int64_t first = tell(tx, f, ICCID_A, EVENT_SUBSCRIPTION_EXPIRED, err);
+    int64_t second = tell(tx, f, ICCID_A, EVENT_SUBSCRIPTION_DEPLETED, err);
+    tell(tx, f, ICCID_A, EVENT_SIM_DOWNLOAD_PROGRESS, err);
+    OK(store_notification_partner(tx, 0, &partner, err));
+    assert_int_equal(partner, f->live.id);
+    OK(store_notification_partner(tx, partner, &partner, err));
+    assert_int_equal(partner, 0);
+
+    // The first of each queue; the second waits behind it.
+    assert_int_equal(due(tx, f, now, &list, err), 2);
+    struct notification n = list[0].type == NOTIFY_SUBSCRIPTION_END ? list[0] : list[1];
+    assert_int_equal(n.sequence, first);
+    assert_int_equal(n.iccid, ICCID_A);
+    assert_int_equal(n.attempts, 0);
+    IS_STR(n.url, "https://u:p@example.com/");
+    struct wall until = wall_plus_ms(now, 60000);
+    OK(store_notification_claim(tx, &n, 1, until, &ok, err));
+    assert_true(ok);
+    OK(store_notification_claim(tx, &n, 2, until, &ok, err));
+    assert_false(ok);
+    assert_int_equal(due(tx, f, now, &list, err), 1);
+    OK(store_notification_next_wake(tx, f->live.id, &wake, err));
+    assert_int_equal(wake.ms, now.ms);
+
+    n.lease_owner = 2; // not the one who claimed it
+    n.wake = until;
+    OK(store_notification_again(tx, &n, 1, wall_plus_ms(now, 500), &ok, err));
+    assert_false(ok);
+    n.lease_owner = 1;
+    OK(store_notification_again(tx, &n, 1, wall_plus_ms(now, 500), &ok, err));
+    assert_true(ok);
+    OK(store_notification_done(tx, &n, &ok, err)); // it was given back
+    assert_false(ok);
+    assert_int_equal(due(tx, f, wall_plus_ms(now, 499), &list, err), 1);
+    assert_int_equal(due(tx, f, wall_plus_ms(now, 500), &list, err), 2);
+    n = list[1];
+    assert_int_equal(n.attempts, 1);
+    OK(store_notification_claim(tx, &n, 1, until, &ok, err));
+    n.lease_owner = 1;
+    n.wake = until;
+    OK(store_notification_done(tx, &n, &ok, err));
+    assert_true(ok);
+    assert_int_equal(due(tx, f, now, &list, err), 2); // its turn
+    n = list[0].type == NOTIFY_SUBSCRIPTION_END ? list[0] : list[1];
+    assert_int_equal(n.sequence, second);
+
+    // A preference that is gone leaves a notification without an address; a dropped lease makes it due.
+    OK(store_notification_delete(tx, ICCID_A, NOTIFY_SUBSCRIPTION_END, &ok, err));
+    OK(store_notification_claim(tx, &n, 1, until, &ok, err));
+    assert_true(ok);
+    OK(store_webhook_drop_leases(tx, 1, err));
+    assert_int_equal(due(tx, f, now, &list, err), 2);
+    n = list[0].type == NOTIFY_SUBSCRIPTION_END ? list[0] : list[1];
+    assert_false(str_present(n.url));
+    return ERR_NONE;
+}
+
+static void notifications_queue_by_sim_and_type(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, notification_queue_job);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
@@ -1528,6 +1869,11 @@ int main(void) {
         TEST(an_idempotency_key_is_answered_once),
         TEST(a_claimed_key_belongs_to_its_claim),
         TEST(old_idempotency_keys_go_in_slices),
+        TEST(a_webhook_is_kept_and_goes_with_all_that_is_its),
+        TEST(a_webhooks_secrets_overlap_end_and_are_bounded),
+        TEST(a_webhook_is_delivered_to_by_one_node_in_one_epoch),
+        TEST(deliveries_are_logged_newest_first_and_trimmed),
+        TEST(notifications_queue_by_sim_and_type),
         TEST(an_import_is_judged_whole_and_applied_once),
         TEST(text_is_kept_as_it_came),
     };

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/store_event.h"
 
+#include "core/webhook.h"
 #include "store/tx.h"
 
 // A number was given out; without its event there would be a gap, whatever the job makes of it.
@@ -36,6 +37,20 @@ enum err_kind tx_flush_events(struct tx *tx, struct err *err) {
     return kind ? gap(tx, kind) : ERR_NONE;
 }
 
+// Few events are for a notification of their SIM's own, and few SIMs have one: so there is a queue of what is to be told, and nobody reads
+// the whole log for them.
+static enum err_kind queue_notification(struct tx *tx, const struct event *e, struct err *err) {
+    int type = notification_of(e->type);
+    if (type < 0 || e->iccid == ICCID_NONE)
+        return ERR_NONE;
+    struct db_value params[] = {db_int(e->iccid), db_int(type), db_int(e->sequence), db_int(e->partner_id), db_int(tx->now.ms)};
+    int64_t changed = 0;
+    enum err_kind kind = tx_exec_changed(tx, ST_NOTIFICATION_QUEUE, TX_PARAMS(params), &changed, err);
+    if (!kind && changed)
+        tx_news(tx, NEWS_NOTIFICATIONS);
+    return kind;
+}
+
 enum err_kind store_event_append(struct tx *tx, struct event *e, struct err *err) {
     struct waiting_events *all = &tx->events;
     int64_t sequence = 0;
@@ -62,7 +77,7 @@ enum err_kind store_event_append(struct tx *tx, struct event *e, struct err *err
     e->sequence = sequence;
     tx_tell(tx, &(struct store_told){e->partner_id, sequence, e->order_id, (int)e->type});
     tx_news(tx, NEWS_EVENTS);
-    return ERR_NONE;
+    return queue_notification(tx, e, err);
 }
 
 static void read_event(struct row *r, void *out) {

@@ -8,7 +8,9 @@
 #include "core/event.h"
 #include "store/store.h"
 
-NODISCARD enum err_kind store_event_append(struct tx *tx, struct event *e, struct err *err); // fills e->sequence
+// Fills e->sequence. Where it is for a notification of its SIM's own (core/webhook.h), and the SIM has such a preference, that is queued,
+// too.
+NODISCARD enum err_kind store_event_append(struct tx *tx, struct event *e, struct err *err);
 // Those with sequence > after, oldest first.
 NODISCARD enum err_kind store_event_list(struct tx *tx, int64_t partner_id, int64_t after, int64_t limit, struct arena *a,
                                          struct event **out, size_t *n, struct err *err);

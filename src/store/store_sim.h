@@ -6,6 +6,7 @@
 #define STORE_STORE_SIM_H
 
 #include "core/sim.h"
+#include "core/webhook.h"
 #include "store/store.h"
 
 NODISCARD enum err_kind store_sim_get(struct tx *tx, iccid_t iccid, struct arena *a, struct sim *out, struct err *err);
@@ -37,7 +38,6 @@ NODISCARD enum err_kind store_sim_count(struct tx *tx, const struct sim_filter *
 NODISCARD enum err_kind store_sim_assign(struct tx *tx, iccid_t iccid, int64_t partner_id, struct err *err);
 
 // ---- notification preferences (connect-v2 section 8) ----
-enum notification_type { NOTIFY_USAGE_THRESHOLD, NOTIFY_SUBSCRIPTION_END, NOTIFY_DOWNLOAD_PROGRESS, NOTIFY_TYPES };
 struct sim_notification {
     enum notification_type type;
     struct str url; // may hold credentials: never logged

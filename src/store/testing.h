@@ -21,6 +21,7 @@
 #include "store/store_product.h"
 #include "store/store_sim.h"
 #include "store/store_subscription.h"
+#include "store/store_webhook.h"
 
 #define NOW_MS INT64_C(1795435200000) // 2026-11-23T12:00:00Z
 #define ICCID_A INT64_C(894447260000051074)
