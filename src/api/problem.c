@@ -82,10 +82,12 @@ void problem_reply(struct call *c) {
     const struct err *cause = &c->err;
     struct err shown = {0};
 
-    // What the machine did to us is for the log; the client learns the correlation id, by which the log line is found.
+    // What the machine did to us is for the log; the client learns the correlation id, by which the log line is found. That there is too
+    // much to do is no error, and a line for each that is sent away would be still more to do: the line of the request says 503.
     if (status >= 500) {
-        log_error("request.failed", LOG_STR("correlation", c->correlation_id), LOG_TEXT("route", c->route ? c->route->path : NULL),
-                  LOG_TEXT("kind", err_kind_name(kind)), LOG_ERR(cause));
+        enum log_level level = status != 503 ? LOG_ERROR : kind == ERR_BUSY ? LOG_DEBUG : LOG_WARN;
+        LOG_AT(level, "request.failed", LOG_STR("correlation", c->correlation_id), LOG_TEXT("route", c->route ? c->route->path : NULL),
+               LOG_ERR(cause), {.key = NULL});
         if (kind == ERR_BUSY)
             err_set(&shown, kind, "the server is overloaded, nothing was accepted: try again shortly");
         else if (status == 503)

@@ -52,7 +52,7 @@ def test_orders_for_one_sim_keep_their_order(new_demo, tmp_path):
     ended = []
 
     def all_ended():
-        states = {i: api.get(f"/v2/orders/{i}").json()["status"] for i in ids}
+        states = {i: api.get(f"/v2/orders/{i}").json()["status"] for i in reversed(ids)}  # the later ones are looked at first
         for i in ids:
             if states[i] == "COMPLETED" and i not in ended:
                 ended.append(i)
