@@ -214,7 +214,9 @@ def new_sandbox(server, client_id):
     operator = Api(server, server.env["TOPUP_ADMIN_TOKEN"])
     made = operator.post("/admin/v1/partners", {"client_id": client_id, "name": client_id, "mode": "sandbox"})
     assert made.status_code == 201, made.text
-    return sandbox_api(server, client_id, made.json()["client_secret"])
+    api = sandbox_api(server, client_id, made.json()["client_secret"])
+    api.secret = made.json()["client_secret"]
+    return api
 
 
 @pytest.fixture

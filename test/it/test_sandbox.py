@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sandbox: apart from what is live, failing and dawdling as its table says, a clock that is turned, and beginning afresh."""
+import concurrent.futures
+import datetime
+import os
+import random
+import re
+import sqlite3
+import time
+
+import pytest
+import requests
+
+from conftest import ESIM_PRODUCT, PRODUCT, ROOT, Api, Demo, new_sandbox, order_body, sandbox_api, wait_for
+
+DAYS_30 = "sandbox-30-days-000000000000000000000000000="
+
+
+def date(text):
+    return datetime.datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=datetime.timezone.utc)
+
+
+def all_sims(api, query=""):
+    sims, page = [], 1
+    while True:
+        answer = api.get(f"/v2/sandbox/sims?page_size=100&page={page}{query}").json()
+        sims += answer["data"]
+        if page >= answer["_metadata"]["page_count"]:
+            return sims
+        page += 1
+
+
+def log_of(server, client_id):
+    """The partner's events as the store has them: sequence, type, instant, order."""
+    store = sqlite3.connect(f"file:{server.data}/topupd.db?mode=ro", uri=True)
+    rows = store.execute("SELECT e.sequence, e.type, e.created, e.order_id FROM event e JOIN partner p ON p.id = e.partner_id"
+                         " WHERE p.client_id = ? ORDER BY e.sequence", (client_id,)).fetchall()
+    store.close()
+    return rows
+
+
+# ---- who ----
+
+def test_the_demo_has_a_sandbox_beside_the_live_partner(demo):
+    sandbox, live = sandbox_api(demo), Api(demo)
+    assert demo.env["SANDBOX_CLIENT_ID"] != demo.env["CLIENT_ID"]
+    names = {p["name"] for p in live.get("/v2/products?page_size=100").json()["data"]}
+    own = {p["name"]: p for p in sandbox.get("/v2/products?page_size=100").json()["data"]}
+    assert names < set(own), "the catalogue is the live one's, and more"
+    assert sum(name.startswith("Sandbox: ") for name in own) == 8
+    sims = all_sims(sandbox)
+    assert {(s["sim_type"], s["activated"]) for s in sims} == {("PSIM", True), ("PSIM", False), ("ESIM", False)}
+    assert sandbox.order(iccid=next(s["iccid"] for s in sims if s["activated"]))["status"] == "COMPLETED"
+
+
+def test_a_live_partner_is_kept_out(api):
+    for method, path, body in [("GET", "/v2/sandbox/clock", None), ("POST", "/v2/sandbox/clock", {"advance": "P1D"}),
+                               ("GET", "/v2/sandbox/sims", None), ("POST", "/v2/sandbox/sims", {"sim_type": "PSIM"}),
+                               ("POST", "/v2/sandbox/sims/8944472600000510740/usage", {"bytes_down": 1}),
+                               ("POST", "/v2/sandbox/sims/8944472600000510740/download-progress", {"step": "INSTALLED"}),
+                               ("DELETE", "/v2/sandbox/data", None)]:
+        answer = api.call(method, path, json=body)
+        assert answer.status_code == 403 and answer.json()["type"] == "ACCESS_DENIED", path
+
+
+# ---- apart from what is live ----
+
+def test_nothing_of_it_touches_what_is_live(new_demo, tmp_path):
+    script = tmp_path / "script"
+    script.write_text("* * * *: refuse\n")  # the live network: it would refuse everything
+    server = new_demo("-o", "network=fake", "-o", f"network_script={script}", "-o", "rate_per_minute=0")
+    live, sandbox = Api(server), sandbox_api(server)
+
+    def stock():
+        store = sqlite3.connect(f"file:{server.data}/topupd.db?mode=ro", uri=True)
+        count = store.execute("SELECT count(*) FROM sim WHERE partner_id IS NULL AND service = 0").fetchone()[0]
+        store.close()
+        return count
+
+    before = stock()
+    psim = next(s["iccid"] for s in all_sims(sandbox, "&sim_type=PSIM") if s["activated"])
+    assert sandbox.order(iccid=psim)["status"] == "COMPLETED"
+    profiles = sum(not s["activated"] for s in all_sims(sandbox, "&sim_type=ESIM"))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        ended = list(pool.map(lambda _: sandbox_api(server).order(body=order_body("ACTIVATION", "ESIM", ESIM_PRODUCT, None)),
+                              range(profiles + 1)))
+    states = sorted(o["status"] for o in ended)
+    assert states == ["COMPLETED"] * profiles + ["FAILED"], "one more than it has: the operator's stock is not for it"
+    assert stock() == before
+    assert live.order()["status"] == "FAILED", "the live network refuses"
+
+    # each other's SIMs and orders
+    assert live.get(f"/v2/sims/{psim}").status_code == 403
+    assert live.get(f"/v2/orders/{ended[0]['id']}").status_code == 403
+    assert sandbox.post("/v2/sandbox/sims/8944472600000510740/usage", {"bytes_down": 1}).status_code == 403
+    # its clock is its own
+    sandbox.post("/v2/sandbox/clock", {"advance": "P1Y"})
+    assert abs(date(live.post("/v2/orders", order_body()).json()["created_date"]).timestamp() - time.time()) < 60
+
+
+def test_two_sandboxes_know_nothing_of_each_other(demo):
+    one, two = new_sandbox(demo, "apart-one"), new_sandbox(demo, "apart-two")
+    assert {s["iccid"] for s in all_sims(one)}.isdisjoint(s["iccid"] for s in all_sims(two))
+    one.post("/v2/sandbox/clock", {"advance": "P10D"})
+    assert two.get("/v2/sandbox/clock").json()["ahead_seconds"] == 0
+    theirs = all_sims(two)[0]["iccid"]
+    assert one.post(f"/v2/sandbox/sims/{theirs}/usage", {"bytes_down": 1}).status_code == 403
+    assert one.post("/v2/orders", order_body(product=DAYS_30, iccid=theirs)).status_code == 403
+    assert one.delete("/v2/sandbox/data").status_code == 204
+    assert len(all_sims(two)) == 65
+
+
+# ---- the table ----
+
+# row of docs/sandbox.md -> how an order ends, after at least and at most so many seconds
+OUTCOMES = {"refused": ("FAILED", 0, 3), "slow": ("COMPLETED", 4.5, 9), "unsure_done": ("COMPLETED", 1.5, 6),
+            "unsure_not_done": ("COMPLETED", 1.5, 6)}
+
+
+def table():
+    rows = re.findall(r"^\| `(\w+)` \| `([^`]+)` \| (?:`([^`]+)`|-) \|", (ROOT / "docs/sandbox.md").read_text(), re.M)
+    return {word: (product, None if iccid == "" else iccid) for word, product, iccid in rows}
+
+
+def test_each_row_of_the_table(demo):
+    rows = table()
+    assert set(rows) == set(OUTCOMES) | {"no_profile"}
+    made = new_sandbox(demo, "table")
+    tokens = made.session.headers["Authorization"].split()[1]
+
+    def client():
+        return Api(demo, tokens)
+
+    def rehearse(case):
+        word, kind, fields = case
+        api, began = client(), time.monotonic()
+        accepted = api.post("/v2/orders", order_body(**fields))
+        assert accepted.status_code == 202, accepted.text
+        order_id, states = accepted.json()["id"], set()
+
+        def ended():
+            order = api.get(f"/v2/orders/{order_id}").json()
+            states.add(order["status"])
+            return order if order["status"] in ("COMPLETED", "FAILED") else None
+
+        order = wait_for(ended, 30)
+        status, least, most = OUTCOMES[word]
+        took = time.monotonic() - began
+        assert order["status"] == status and least <= took <= most, (word, kind, order, took)
+        assert "FULFILLING" in states or least == 0, (word, kind, states)
+        if status == "FAILED":
+            assert "refused" in order["messages"][0]
+        return True
+
+    cases = []
+    for word, (product, iccid) in rows.items():
+        if word == "no_profile":
+            continue
+        fresh = made.post("/v2/sandbox/sims", {"sim_type": "PSIM", "activated": True}).json()["data"][0]["iccid"]
+        cases.append((word, "product, top-up", {"product": product, "iccid": fresh}))
+        cases.append((word, "product, eSIM", {"operation": "ACTIVATION", "sim_type": "ESIM", "product": product, "iccid": None}))
+        for sim_type in ("PSIM", "ESIM"):
+            sim = made.post("/v2/sandbox/sims", {"sim_type": sim_type, "activated": True, "behaviour": word}).json()["data"][0]
+            assert sim["behaviour"] == word and re.fullmatch(iccid.replace("N", "[0-9]").replace(" ", "").replace("C", "[0-9]"), sim["iccid"])
+            cases.append((word, f"SIM, {sim_type}", {"product": DAYS_30, "sim_type": sim_type, "iccid": sim["iccid"]}))
+        plastic = made.post("/v2/sandbox/sims", {"sim_type": "PSIM", "behaviour": word}).json()["data"][0]["iccid"]
+        cases.append((word, "SIM, activation", {"operation": "ACTIVATION", "product": DAYS_30, "iccid": plastic}))
+    with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
+        assert all(pool.map(rehearse, cases))
+
+    product, _ = rows["no_profile"]
+    order = made.order(body=order_body("ACTIVATION", "ESIM", product, None))
+    assert order["status"] == "FAILED" and order["messages"] == ["no eSIM profile in stock"]
+    fresh = made.post("/v2/sandbox/sims", {"sim_type": "PSIM", "activated": True}).json()["data"][0]["iccid"]
+    assert made.order(product=product, iccid=fresh)["status"] == "COMPLETED"
+
+
+def test_the_start_has_a_sim_for_each_behaviour(demo):
+    sims = all_sims(new_sandbox(demo, "start"))
+    assert {s["behaviour"] for s in sims if s["activated"]} == {"as_usual"} | set(OUTCOMES)
+    assert all(s["behaviour"] == "as_usual" for s in sims if not s["activated"])
+
+
+# ---- the clock ----
+
+def place_many(server, token, iccids, each, **fields):
+    """`each` orders on each SIM, several SIMs at a time."""
+    def place(iccid):
+        api = Api(server, token)
+        ids = []
+        for i in range(each):
+            answer = api.post("/v2/orders", order_body(product=DAYS_30, iccid=iccid, **{k: v(i) for k, v in fields.items()}))
+            assert answer.status_code == 202, answer.text
+            ids.append(answer.json()["id"])
+        return ids
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        return [i for ids in pool.map(place, iccids) for i in ids]
+
+
+def many_plans(server, name, sims, each):
+    """A sandbox with plans that begin on the 1st and end on the 31st day of one month after the other."""
+    api = new_sandbox(server, name)
+    token = api.session.headers["Authorization"].split()[1]
+    iccids = []
+    while len(iccids) < sims:
+        made = api.post("/v2/sandbox/sims", {"sim_type": "PSIM", "activated": True, "count": min(100, sims - len(iccids))})
+        iccids += [s["iccid"] for s in made.json()["data"]]
+    now = date(api.get("/v2/sandbox/clock").json()["now"])
+    orders = place_many(server, token, iccids, each,
+                        activation_date=lambda i: (now + datetime.timedelta(days=10 + 20 * i)).strftime("%Y-%m-%dT%H:%M:%SZ"))
+    return api, orders
+
+
+def check_lives(server, name, orders, whole=True):
+    """Each plan began and ended at most once, in order, at its own instant; the log has no gap."""
+    events = log_of(server, name)
+    assert [e[0] for e in events] == list(range(1, len(events) + 1))
+    timed = [e for e in events if e[1] in (11, 14)]
+    assert [e[2] for e in timed] == sorted(e[2] for e in timed), "in order of the instants"
+    began = [e[3] for e in timed if e[1] == 11]
+    ended = [e[3] for e in timed if e[1] == 14]
+    assert len(set(began)) == len(began) and len(set(ended)) == len(ended), "once"
+    if whole:
+        assert len(began) == len(ended) == len(orders)
+    return len(timed)
+
+
+def test_a_clock_over_400_days_with_many_plans(demo):
+    api, orders = many_plans(demo, "many", 60, 15)
+    began = time.monotonic()
+    moved = api.post("/v2/sandbox/clock", {"advance": "P400D"})
+    assert moved.status_code == 200, moved.text
+    assert time.monotonic() - began < 30
+    assert 0 <= 400 * 86400 - moved.json()["ahead_seconds"] < 30, "the real time went on meanwhile"
+    check_lives(demo, "many", orders)
+    left = api.get("/v2/subscriptions?status=EXPIRED").json()["_metadata"]["page_count"]
+    assert left == len(orders) / 10
+
+
+def test_a_call_that_comes_while_the_clock_moves(demo):
+    api, orders = many_plans(demo, "busy", 40, 15)
+    token = api.session.headers["Authorization"].split()[1]
+
+    def move(_):
+        return Api(demo, token).post("/v2/sandbox/clock", {"advance": "P100D"}).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        codes = list(pool.map(move, range(8)))
+    assert set(codes) <= {200, 409} and 200 in codes
+    ahead = api.get("/v2/sandbox/clock").json()["ahead_seconds"] / 86400
+    assert round(ahead) == 100 * codes.count(200)
+    check_lives(demo, "busy", orders, whole=False)
+
+
+def test_the_clock_waits_for_a_slow_order(demo):
+    api = new_sandbox(demo, "waits")
+    sim = next(s["iccid"] for s in all_sims(api) if s["behaviour"] == "slow")
+    accepted = api.post("/v2/orders", order_body(product=DAYS_30, iccid=sim)).json()
+    began = time.monotonic()
+    assert api.post("/v2/sandbox/clock", {"advance": "P31D"}).status_code == 200
+    assert time.monotonic() - began > 3
+    order = api.get(f"/v2/orders/{accepted['id']}").json()
+    assert order["status"] == "COMPLETED"
+    plan = api.get(order["_metadata"]["links"]["_subscription"]).json()
+    assert plan["status"] == "EXPIRED" and date(plan["activation_date"]) - date(order["created_date"]) < datetime.timedelta(seconds=30)
+
+
+def test_a_clock_that_is_left_alone_goes_on(demo):
+    api = new_sandbox(demo, "alone")
+    api.post("/v2/sandbox/clock", {"advance": "P50D"})
+    sim = next(s["iccid"] for s in all_sims(api) if s["activated"])
+    soon = date(api.get("/v2/sandbox/clock").json()["now"]) + datetime.timedelta(seconds=3)
+    order = api.order(iccid=sim, product=DAYS_30, activation_date=soon.strftime("%Y-%m-%dT%H:%M:%SZ"))
+    link = order["_metadata"]["links"]["_subscription"]
+    assert api.get(link).json()["status"] == "PENDING"
+    wait_for(lambda: api.get(link).json()["status"] == "ACTIVE", 10, "the activation")
+
+
+def test_a_restart_in_the_middle_of_an_advance(tmp_path):
+    seed = int(os.environ.get("SEED", random.randrange(1 << 30)))
+    print(f"SEED={seed}")
+    rng = random.Random(seed)
+    server = Demo(tmp_path / "demo", ["-o", "rate_per_minute=0"])
+    try:
+        for round_number in range(4):
+            name = f"restart-{round_number}"
+            api, orders = many_plans(server, name, 60, 15)
+            before = api.get("/v2/sandbox/clock").json()["now"]
+            target = (date(before) + datetime.timedelta(days=400)).strftime("%Y-%m-%dT%H:%M:%SZ")
+            with concurrent.futures.ThreadPoolExecutor(1) as pool:
+                moving = pool.submit(api.post, "/v2/sandbox/clock", {"now": target})
+                time.sleep(rng.random() * 0.1)  # where in the chain of jobs it dies is chance
+                server.kill()
+                try:
+                    moving.result()
+                except requests.ConnectionError:  # it went with the server
+                    pass
+            server.start()
+            api = sandbox_api(server, name, api.secret)
+            now = api.get("/v2/sandbox/clock").json()["now"]
+            assert date(before) <= date(now) <= date(target) + datetime.timedelta(seconds=60)
+            check_lives(server, name, orders, whole=False)
+            assert all(e[2] / 1000 <= date(now).timestamp() + 1 for e in log_of(server, name)), "nothing happened after what the clock shows"
+            if date(now) <= date(target):
+                assert api.post("/v2/sandbox/clock", {"now": target}).status_code == 200
+            check_lives(server, name, orders)
+    finally:
+        server.stop()
+
+
+# ---- afresh ----
+
+def test_beginning_afresh(demo):
+    api = new_sandbox(demo, "afresh")
+    start = all_sims(api)
+    psim = next(s["iccid"] for s in start if s["activated"])
+    esim = api.order(body=order_body("ACTIVATION", "ESIM", DAYS_30, None))["output"]["iccid"]
+    order = api.order(product=DAYS_30, iccid=psim, activation_date="2020-01-01T00:00:00Z")
+    api.post(f"/v2/sandbox/sims/{psim}/usage", {"bytes_down": 1000, "record_id": "once"})
+    api.post(f"/v2/sandbox/sims/{esim}/download-progress", {"step": "INSTALLED"})
+    api.put(f"/v2/sims/{psim}/preferences/notifications/USAGE_THRESHOLD", {"webhook_url": "https://hooks.example.com/x"})
+    made = api.post("/v2/sandbox/sims", {"sim_type": "ESIM", "count": 5}).json()["data"]
+    api.post("/v2/sandbox/clock", {"advance": "P60D"})
+    last = log_of(demo, "afresh")[-1][0]
+    assert last > 5
+
+    assert api.delete("/v2/sandbox/data").status_code == 204
+    assert api.get("/v2/orders").json()["data"] == [] == api.get("/v2/subscriptions").json()["data"]
+    assert api.get(f"/v2/orders/{order['id']}").status_code == 404
+    assert api.get(f"/v2/sims/{made[0]['iccid']}").status_code == 404
+    assert api.get("/v2/sandbox/clock").json()["ahead_seconds"] == 0
+    again = all_sims(api)
+
+    def alike(sims):
+        return [{k: v for k, v in s.items() if k != "last_modified"} for s in sims]
+
+    assert alike(again) == alike(start)
+    assert api.get(f"/v2/sims/{psim}/preferences").json()["notifications"] == []
+    assert log_of(demo, "afresh") == []
+
+    # and all of it can be done again; numbers of events go on
+    assert api.order(product=DAYS_30, iccid=psim)["status"] == "COMPLETED"
+    used = api.post(f"/v2/sandbox/sims/{psim}/usage", {"bytes_down": 1000, "record_id": "once"}).json()
+    assert used["verdict"] == "BOOKED" and not used["repeated"]
+    assert log_of(demo, "afresh")[0][0] == last + 1
+
+
+def test_beginning_afresh_while_orders_come_in(demo):
+    api = new_sandbox(demo, "storm")
+    token = api.session.headers["Authorization"].split()[1]
+    sims = [s["iccid"] for s in api.post("/v2/sandbox/sims", {"sim_type": "PSIM", "activated": True, "count": 50}).json()["data"]]
+
+    def order(iccid):
+        return Api(demo, token).post("/v2/orders", order_body(product=DAYS_30, iccid=iccid)).status_code
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        orders = [pool.submit(order, iccid) for iccid in sims * 4]
+        resets = [pool.submit(lambda: Api(demo, token).delete("/v2/sandbox/data").status_code) for _ in range(3)]
+        assert {f.result() for f in orders} <= {202, 400}, "a SIM that is gone is not known"
+        assert {f.result() for f in resets} <= {204, 409}
+    wait_for(lambda: all(o["status"] in ("COMPLETED", "FAILED") for o in api.get("/v2/orders?page_size=100").json()["data"]), 30)
+    assert api.delete("/v2/sandbox/data").status_code == 204
+    assert api.get("/v2/orders").json()["data"] == [] and len(all_sims(api)) == 65
+    store = sqlite3.connect(f"file:{demo.data}/topupd.db?mode=ro", uri=True)
+    assert store.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert store.execute("SELECT count(*) FROM task t JOIN partner p ON p.id = t.partner_id WHERE p.client_id = 'storm'").fetchone() == (0,)
+    store.close()
+
+
+@pytest.mark.parametrize("body", [{"sim_type": "ESIM", "count": 1}, {"sim_type": "PSIM", "count": 100}])
+def test_fresh_sims(demo, body):
+    api = sandbox_api(demo)
+    made = api.post("/v2/sandbox/sims", body).json()["data"]
+    assert len({s["iccid"] for s in made}) == body["count"]
+    for sim in made:
+        digits = [int(c) for c in sim["iccid"]]
+        doubled = [d if i % 2 == len(digits) % 2 else sum(divmod(2 * d, 10)) for i, d in enumerate(digits[:-1], 1)]
+        total = sum(int(c) if (len(digits) - i) % 2 else sum(divmod(2 * int(c), 10)) for i, c in enumerate(sim["iccid"]))
+        assert total % 10 == 0 and len(digits) == 19 and doubled, sim["iccid"]
+    listed = {s["iccid"] for s in all_sims(api)}
+    assert all(s["iccid"] in listed for s in made)
+    if body["sim_type"] == "PSIM":
+        order = api.order(body=order_body("ACTIVATION", "PSIM", PRODUCT, made[0]["iccid"]))
+        assert order["status"] == "COMPLETED"
