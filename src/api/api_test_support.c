@@ -343,7 +343,7 @@ static enum err_kind end_order(struct tx *tx, void *ctx, struct err *err) {
         (kind = store_task_of_order(tx, o.id, a, &tasks, &n, err)))
         return kind;
     for (size_t i = 0; i < n; i++)
-        if ((kind = store_task_delete(tx, tasks[i].id, err)))
+        if ((kind = store_task_delete(tx, &tasks[i], err)))
             return kind;
     o.finished = tx_now(tx);
     o.state = str_present(e->failure) ? ORDER_FAILED : ORDER_COMPLETED;

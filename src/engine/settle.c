@@ -172,7 +172,7 @@ enum err_kind hand_put(struct turn *t, struct hand *h, struct err *err) {
         // What the built-in network did says nothing that the order's events do not say.
         int peer = h->ended ? peer_of(t->e, &h->tasks[i]) : -1;
         if (peer >= 0 && t->e->peers[peer].p->ops->is_inline)
-            k = store_task_delete(t->tx, h->tasks[i].id, err);
+            k = store_task_delete(t->tx, &h->tasks[i], err);
         else if (h->dirty & (1U << i))
             k = store_task_update(t->tx, &h->tasks[i], err);
     }

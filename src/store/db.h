@@ -49,6 +49,7 @@ enum db_upkeep { DB_UPKEEP_DONE, DB_UPKEEP_ALONE };
 struct db_driver {
     const char *name; // "sqlite"
     enum db_dialect dialect;
+    bool alone; // while the writer has the database open, nobody else writes to it: what it has read stays true
     // Opens one connection. `self` is this struct, or the one that embeds it (wrappers). `writer`: the one that writes (takes the store for
     // itself, sets and checks durability); others are read-only and opened later. A file that is not ours is left as it is: ERR_CONFLICT.
     enum err_kind (*open)(const struct db_driver *self, const char *location, bool writer, bool may_create, struct db **out,

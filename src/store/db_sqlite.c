@@ -490,6 +490,7 @@ static enum err_kind lite_upkeep(struct db *db, bool alone, enum db_upkeep *want
 const struct db_driver db_sqlite = {
     .name = "sqlite",
     .dialect = DB_SQLITE,
+    .alone = true, // the lock
     .open = lite_open,
     .close = lite_close,
     .version = lite_version,

@@ -61,6 +61,7 @@ void store_options_default(struct store_options *o) {
         .queue_max = 20000,
         .batch_max = 1000,
         .readers = 4,
+        .recent = 8192, // several batches: what is accepted is settled soon after
         .threaded = true,
         .may_create = true,
     };
@@ -542,6 +543,8 @@ enum err_kind store_open(const struct store_options *o, struct store **out, stru
     pthread_cond_init(&s->pool_changed, NULL);
     tx_init(&s->writer, s, true);
     id_gen_init(&s->writer.ids, o->rng);
+    if (driver->alone && o->recent)
+        s->writer.recent = recent_open(o->recent);
 
     kind = open_writer(s, err);
     if (!kind)

@@ -36,6 +36,7 @@ struct store_options {
     size_t queue_max;               // jobs that may wait; beyond it ERR_BUSY
     size_t batch_max;               // jobs in one transaction
     int readers;                    // reading connections kept
+    size_t recent;                  // rows of each kind the writer keeps in memory (recent.h), a power of two; 0: none
     bool threaded;                  // false: jobs run inside store_submit, on the caller's thread (simulation, tools)
     bool may_create;                // false: a missing store is an error
     const struct db_driver *driver; // NULL: chosen by the location; tests set a wrapper (db_fault.h, db_trace.h)

@@ -814,8 +814,8 @@ JOB(task_job) {
     OK(store_task_update(tx, &second, err));
     FAILS(ERR_NOT_FOUND, store_task_first_open(tx, ICCID_A, a, &got, err));
 
-    OK(store_task_delete(tx, first.id, err));
-    FAILS(ERR_NOT_FOUND, store_task_delete(tx, first.id, err));
+    OK(store_task_delete(tx, &first, err));
+    FAILS(ERR_NOT_FOUND, store_task_delete(tx, &first, err));
     FAILS(ERR_NOT_FOUND, store_task_get(tx, first.id, a, &got, err));
     FAILS(ERR_NOT_FOUND, store_task_update(tx, &first, err));
     return ERR_NONE;

@@ -51,7 +51,7 @@ static enum err_kind settle(struct tx *tx, void *ctx, struct err *err) {
     struct event e = fixture_event(&done, EVENT_ORDER_COMPLETED, tx_now(tx));
     done.state = ORDER_COMPLETED;
     done.finished = tx_now(tx);
-    enum err_kind kind = store_task_delete(tx, l->task.id, err);
+    enum err_kind kind = store_task_delete(tx, &l->task, err);
     if (!kind)
         kind = store_order_update(tx, &done, err);
     if (!kind)

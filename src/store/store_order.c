@@ -37,7 +37,27 @@ static void read_order(struct row *r, void *out) {
     o->finished = row_wall(r);
 }
 
+static const size_t order_texts[] = {
+    offsetof(struct order, subscriber.email),
+    offsetof(struct order, subscriber.first_name),
+    offsetof(struct order, subscriber.last_name),
+    offsetof(struct order, subscriber.country_of_residence),
+    offsetof(struct order, subscriber.language),
+    offsetof(struct order, subscriber.device_os),
+    offsetof(struct order, subscriber.device_model),
+    offsetof(struct order, subscriber.device_id),
+    offsetof(struct order, subscriber.device_eid),
+    offsetof(struct order, matching_id),
+    offsetof(struct order, smdp),
+    offsetof(struct order, correlation_id),
+    offsetof(struct order, reference),
+    offsetof(struct order, failure),
+};
+static const struct recent_layout order_layout = {sizeof(struct order), order_texts, ARRAY_LEN(order_texts)};
+
 enum err_kind store_order_get(struct tx *tx, struct uuid id, struct arena *a, struct order *out, struct err *err) {
+    if (recent_get(tx->recent, RECENT_ORDER, id.b, sizeof id.b, &order_layout, a, out))
+        return ERR_NONE;
     struct db_value params[] = {db_int(uuid_partner(id)), db_uuid(&id)};
     return tx_get(tx, ST_ORDER_GET, TX_PARAMS(params), read_order, a, out, sizeof *out, "order", err);
 }
@@ -64,6 +84,10 @@ enum err_kind store_order_insert(struct tx *tx, const struct order *o, struct er
         db_wall(o->finished),
     };
     enum err_kind kind = tx_exec(tx, ST_ORDER_INSERT, TX_PARAMS(params), err);
+    if (!kind && o->product_public_id[0])
+        recent_put(tx->recent, RECENT_ORDER, o->id.b, sizeof o->id.b, &order_layout, o);
+    if (!kind)
+        tx_order_is_new(tx, &o->id);
     if (kind != ERR_CONFLICT)
         return kind;
     if (strstr(err_first(err), "reference"))
@@ -81,6 +105,7 @@ enum err_kind store_order_update(struct tx *tx, const struct order *o, struct er
     // Only an eSIM's activation learns its SIM on the way, only a failure has something to say: the usual order just ends.
     bool whole = (o->operation == OP_ACTIVATION && o->sim_type == SIM_ESIM) || str_present(o->failure);
     int64_t changed = 0;
+    recent_drop(tx->recent, RECENT_ORDER, o->id.b, sizeof o->id.b);
     enum err_kind kind = tx_exec_changed(tx, whole ? ST_ORDER_UPDATE : ST_ORDER_FINISH, params, whole ? 8 : 4, &changed, err);
     if (!kind && !changed)
         kind = err_set(err, ERR_NOT_FOUND, "no such order");

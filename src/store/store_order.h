@@ -35,7 +35,7 @@ NODISCARD enum err_kind store_order_list(struct tx *tx, const struct order_filte
 // ---- tasks ----
 NODISCARD enum err_kind store_task_insert(struct tx *tx, const struct task *t, struct err *err);
 NODISCARD enum err_kind store_task_update(struct tx *tx, const struct task *t, struct err *err);
-NODISCARD enum err_kind store_task_delete(struct tx *tx, int64_t id, struct err *err);
+NODISCARD enum err_kind store_task_delete(struct tx *tx, const struct task *t, struct err *err); // by its id
 NODISCARD enum err_kind store_task_get(struct tx *tx, int64_t id, struct arena *a, struct task *out, struct err *err);
 // All of an order, by step.
 NODISCARD enum err_kind store_task_of_order(struct tx *tx, struct uuid order_id, struct arena *a, struct task **out, size_t *n,

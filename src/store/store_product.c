@@ -25,10 +25,29 @@ enum err_kind store_product_get(struct tx *tx, int64_t id, struct arena *a, stru
     return tx_get(tx, ST_PRODUCT_GET, TX_PARAMS(params), read_product, a, out, sizeof *out, "product", err);
 }
 
+static const size_t product_texts[] = {offsetof(struct product, name), offsetof(struct product, footprint_code)};
+static const struct recent_layout product_layout = {sizeof(struct product), product_texts, ARRAY_LEN(product_texts)};
+
+// The partner's number, then the public id. 0: too long to be one.
+static size_t product_key(char key[RECENT_KEY_MAX], int64_t partner_id, struct str public_id) {
+    if (public_id.n > RECENT_KEY_MAX - sizeof partner_id)
+        return 0;
+    memcpy(key, &partner_id, sizeof partner_id);
+    memcpy(key + sizeof partner_id, public_id.p, public_id.n);
+    return sizeof partner_id + public_id.n;
+}
+
 enum err_kind store_product_by_public_id(struct tx *tx, int64_t partner_id, struct str public_id, struct arena *a, struct product *out,
                                          struct err *err) {
+    char key[RECENT_KEY_MAX];
+    size_t n = product_key(key, partner_id, public_id);
+    if (n && recent_get(tx->recent, RECENT_PRODUCT, key, n, &product_layout, a, out))
+        return ERR_NONE;
     struct db_value params[] = {db_int(partner_id), db_text(public_id)};
-    return tx_get(tx, ST_PRODUCT_BY_PUBLIC_ID, TX_PARAMS(params), read_product, a, out, sizeof *out, "product", err);
+    enum err_kind kind = tx_get(tx, ST_PRODUCT_BY_PUBLIC_ID, TX_PARAMS(params), read_product, a, out, sizeof *out, "product", err);
+    if (!kind && n)
+        recent_put(tx->recent, RECENT_PRODUCT, key, n, &product_layout, out);
+    return kind;
 }
 
 enum err_kind store_product_list(struct tx *tx, const struct product_filter *f, int64_t offset, int64_t limit, struct arena *a,
@@ -64,6 +83,7 @@ static enum err_kind write_product(struct tx *tx, enum statement st, const struc
         db_int(p->data_unit),   db_int(p->price.minor), db_text(str_of(p->price.currency)), db_text(p->footprint_code),
         db_int(p->first_usage), db_int(p->on_sale),
     };
+    recent_drop_kind(tx->recent, RECENT_PRODUCT);
     enum err_kind kind = tx_exec(tx, st, TX_PARAMS(params), err);
     if (kind == ERR_CONFLICT) // its id and name were free a moment ago: there is no such partner
         return err_set(err, ERR_NOT_FOUND, "no such partner");

@@ -35,9 +35,22 @@ static void sim_params(const struct sim *s, struct db_value p[SIM_PARAMS]) {
     p[11] = db_int(s->modified.ms);
 }
 
+static const size_t sim_texts[] = {offsetof(struct sim, imsi), offsetof(struct sim, msisdn), offsetof(struct sim, eid),
+                                   offsetof(struct sim, matching_id), offsetof(struct sim, smdp)};
+static const struct recent_layout sim_layout = {sizeof(struct sim), sim_texts, ARRAY_LEN(sim_texts)};
+
 enum err_kind store_sim_get(struct tx *tx, iccid_t iccid, struct arena *a, struct sim *out, struct err *err) {
+    if (recent_get(tx->recent, RECENT_SIM, &iccid, sizeof iccid, &sim_layout, a, out))
+        return ERR_NONE;
     struct db_value params[] = {db_int(iccid)};
-    return tx_get(tx, ST_SIM_GET, TX_PARAMS(params), read_sim, a, out, sizeof *out, "SIM", err);
+    enum err_kind kind = tx_get(tx, ST_SIM_GET, TX_PARAMS(params), read_sim, a, out, sizeof *out, "SIM", err);
+    if (!kind)
+        recent_put(tx->recent, RECENT_SIM, &iccid, sizeof iccid, &sim_layout, out);
+    return kind;
+}
+
+static void forget(struct tx *tx, iccid_t iccid) {
+    recent_drop(tx->recent, RECENT_SIM, &iccid, sizeof iccid);
 }
 
 enum err_kind store_sim_by_imsi(struct tx *tx, struct str imsi, struct arena *a, struct sim *out, struct err *err) {
@@ -73,6 +86,7 @@ enum err_kind store_sim_update(struct tx *tx, const struct sim *s, struct err *e
     struct db_value params[SIM_PARAMS];
     sim_params(s, params);
     int64_t changed = 0;
+    forget(tx, s->iccid);
     enum err_kind kind = tx_exec_changed(tx, ST_SIM_UPDATE_LIFE, TX_PARAMS(params), &changed, err);
     if (!kind && !changed) // a number or the owner is another now
         kind = number_taken(tx_exec_changed(tx, ST_SIM_UPDATE, TX_PARAMS(params), &changed, err), err);
@@ -83,6 +97,7 @@ enum err_kind store_sim_update(struct tx *tx, const struct sim *s, struct err *e
 
 static enum err_kind give(struct tx *tx, iccid_t iccid, int64_t partner_id, int64_t *changed, struct err *err) {
     struct db_value params[] = {db_int(iccid), db_id(partner_id), db_int(tx->now.ms)};
+    forget(tx, iccid);
     enum err_kind kind = tx_exec_changed(tx, ST_SIM_GIVE, TX_PARAMS(params), changed, err);
     return kind == ERR_CONFLICT ? err_set(err, ERR_NOT_FOUND, "no such partner") : kind;
 }

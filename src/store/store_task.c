@@ -32,6 +32,48 @@ static struct wall wake_at(const struct task *t) {
     return t->state == TASK_CLAIMED && wall_set(t->lease_until) ? t->lease_until : t->due_at;
 }
 
+// All tasks of an order, one beside the other.
+struct order_tasks {
+    struct task list[PLAN_MAX];
+    size_t n;
+};
+static const size_t task_texts[] = {
+    offsetof(struct order_tasks, list[0].peer), offsetof(struct order_tasks, list[0].note), offsetof(struct order_tasks, list[1].peer),
+    offsetof(struct order_tasks, list[1].note), offsetof(struct order_tasks, list[2].peer), offsetof(struct order_tasks, list[2].note),
+    offsetof(struct order_tasks, list[3].peer), offsetof(struct order_tasks, list[3].note),
+};
+static const struct recent_layout task_layout = {sizeof(struct order_tasks), task_texts, ARRAY_LEN(task_texts)};
+_Static_assert(ARRAY_LEN(task_texts) == 2 * PLAN_MAX, "two texts a task");
+
+static bool recent_tasks(struct tx *tx, const struct uuid *order_id, struct arena *a, struct order_tasks *out) {
+    return recent_get(tx->recent, RECENT_TASKS, order_id->b, sizeof order_id->b, &task_layout, a, out);
+}
+
+void tx_order_is_new(struct tx *tx, const struct uuid *id) {
+    struct order_tasks none = {.n = 0};
+    recent_put(tx->recent, RECENT_TASKS, id->b, sizeof id->b, &task_layout, &none);
+}
+
+// Since the order was written, one after the other by step: then what stands here is all there are.
+static void remember(struct tx *tx, const struct task *t) {
+    if (!tx->recent)
+        return;
+    struct arena a;
+    arena_init(&a, 4096);
+    struct order_tasks all;
+    if (recent_tasks(tx, &t->order_id, &a, &all) && all.n == (size_t)t->step && t->step < PLAN_MAX) {
+        all.list[all.n++] = *t;
+        recent_put(tx->recent, RECENT_TASKS, t->order_id.b, sizeof t->order_id.b, &task_layout, &all);
+    } else {
+        recent_drop(tx->recent, RECENT_TASKS, t->order_id.b, sizeof t->order_id.b);
+    }
+    arena_release(&a);
+}
+
+static void forget(struct tx *tx, const struct task *t) {
+    recent_drop(tx->recent, RECENT_TASKS, t->order_id.b, sizeof t->order_id.b);
+}
+
 enum err_kind store_task_insert(struct tx *tx, const struct task *t, struct err *err) {
     struct db_value params[] = {
         db_int(t->id),           db_uuid(&t->order_id),  db_int(t->partner_id), db_iccid(t->iccid),    db_int(t->step),
@@ -40,8 +82,10 @@ enum err_kind store_task_insert(struct tx *tx, const struct task *t, struct err 
         db_wall(t->started),     db_wall(t->settled),    db_int(t->lane),       db_int(wake_at(t).ms),
     };
     enum err_kind kind = tx_exec(tx, ST_TASK_INSERT, TX_PARAMS(params), err);
-    if (!kind)
+    if (!kind) {
+        remember(tx, t);
         tx_news(tx, NEWS_TASKS);
+    }
     return kind;
 }
 
@@ -52,6 +96,7 @@ enum err_kind store_task_update(struct tx *tx, const struct task *t, struct err 
         db_text(t->note),     db_wall(t->started),     db_wall(t->settled),    db_int(wake_at(t).ms),
     };
     int64_t changed = 0;
+    forget(tx, t);
     enum err_kind kind = tx_exec_changed(tx, ST_TASK_UPDATE, TX_PARAMS(params), &changed, err);
     if (!kind && !changed)
         kind = err_set(err, ERR_NOT_FOUND, "no such task");
@@ -60,9 +105,10 @@ enum err_kind store_task_update(struct tx *tx, const struct task *t, struct err 
     return kind;
 }
 
-enum err_kind store_task_delete(struct tx *tx, int64_t id, struct err *err) {
-    struct db_value params[] = {db_int(id)};
+enum err_kind store_task_delete(struct tx *tx, const struct task *t, struct err *err) {
+    struct db_value params[] = {db_int(t->id)};
     int64_t changed = 0;
+    forget(tx, t);
     enum err_kind kind = tx_exec_changed(tx, ST_TASK_DELETE, TX_PARAMS(params), &changed, err);
     if (!kind && !changed)
         kind = err_set(err, ERR_NOT_FOUND, "no such task");
@@ -84,6 +130,12 @@ static enum err_kind tasks(struct tx *tx, enum statement st, const struct db_val
 }
 
 enum err_kind store_task_of_order(struct tx *tx, struct uuid order_id, struct arena *a, struct task **out, size_t *n, struct err *err) {
+    struct order_tasks *all = tx->recent ? arena_raw(a, 1, sizeof *all) : NULL;
+    if (all && recent_tasks(tx, &order_id, a, all)) {
+        *out = all->list;
+        *n = all->n;
+        return ERR_NONE;
+    }
     struct db_value params[] = {db_uuid(&order_id)};
     return tasks(tx, ST_TASK_OF_ORDER, TX_PARAMS(params), PLAN_MAX, a, out, n, err);
 }
@@ -105,6 +157,7 @@ enum err_kind store_task_next_due(struct tx *tx, enum task_lane lane, enum task_
 
 enum err_kind store_task_drop_leases(struct tx *tx, int64_t lease_owner, struct wall now, int64_t *dropped, struct err *err) {
     struct db_value params[] = {db_int(lease_owner), db_int(now.ms)};
+    recent_drop_kind(tx->recent, RECENT_TASKS);
     enum err_kind kind = tx_exec_changed(tx, ST_TASK_DROP_LEASES, TX_PARAMS(params), dropped, err);
     if (!kind)
         tx_news(tx, NEWS_TASKS);

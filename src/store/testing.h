@@ -249,6 +249,8 @@ static inline struct fixture *fixture_new(const struct db_driver *driver) {
     f->options.clock = &f->clock;
     f->options.rng = &f->rng;
     f->options.readers = 2;
+    if (getenv("STORE_RECENT"))
+        f->options.recent = (size_t)atoi(getenv("STORE_RECENT"));
     f->options.threaded = false;
     f->options.driver = driver;
     const char *name = getenv("STORE_DRIVER");

@@ -289,6 +289,7 @@ void tx_forget(struct tx *tx) {
     sequences_empty(&tx->sequences);
     tx->events.n = 0;
     buf_clear(&tx->events.payloads);
+    recent_clear(tx->recent);
     tx->number_wanted = tx->number_kept;
 }
 
@@ -344,6 +345,8 @@ void tx_init(struct tx *tx, struct store *s, bool writer) {
 void tx_release(struct tx *tx) {
     sequences_empty(&tx->sequences);
     buf_release(&tx->events.payloads);
+    recent_close(tx->recent);
+    tx->recent = NULL;
     free(tx->told_list);
     tx->told_list = NULL;
 }

@@ -11,6 +11,7 @@
 #include "base/money.h"
 #include "core/iccid.h"
 #include "store/db.h"
+#include "store/recent.h"
 #include "store/statements.h"
 #include "store/store.h"
 
@@ -53,6 +54,7 @@ struct tx {
     struct store_told *told_list;
     struct sequences sequences;
     struct waiting_events events;
+    struct recent *recent; // NULL: none
     struct id_gen ids;
     int64_t number, number_kept, number_wanted; // last given out; given out up to here by what is committed; by this transaction
 };
@@ -124,6 +126,7 @@ NODISCARD enum err_kind tx_flush(struct tx *tx, struct err *err); // writes what
 void tx_committed(struct tx *tx);
 void tx_forget(struct tx *tx);                                           // what is kept in memory of a transaction that was undone
 NODISCARD enum err_kind tx_flush_events(struct tx *tx, struct err *err); // tx_flush's part, in store_event.c
+void tx_order_is_new(struct tx *tx, const struct uuid *id);              // it was written just now: its tasks are those that follow
 // The partner's next event number.
 NODISCARD enum err_kind tx_sequence(struct tx *tx, int64_t partner_id, int64_t *out, struct err *err);
 
