@@ -8,14 +8,14 @@
 #define ROOM 64           // for the texts of the next row that comes to the same place
 
 struct entry {
-    unsigned generation; // of its kind; another one: it counts for nothing
+    uint64_t generation; // another than the table's: it counts for nothing
     size_t key_bytes, cap, bytes;
     char key[RECENT_KEY_MAX];
     _Alignas(max_align_t) char row[]; // the struct, then its texts, each with a NUL
 };
 struct recent {
     size_t places;
-    unsigned generation[RECENT_KINDS];
+    uint64_t generation;
     struct entry **place[RECENT_KINDS];
 };
 
@@ -23,8 +23,8 @@ struct recent *recent_open(size_t places) {
     CHECK(places > 0 && (places & (places - 1)) == 0);
     struct recent *r = xcalloc(1, sizeof *r);
     r->places = places;
+    r->generation = 1;
     for (int i = 0; i < RECENT_KINDS; i++) {
-        r->generation[i] = 1;
         r->place[i] = xcalloc(places, sizeof *r->place[i]);
     }
     return r;
@@ -41,21 +41,9 @@ void recent_close(struct recent *r) {
     free(r);
 }
 
-void recent_drop_kind(struct recent *r, enum recent_kind kind) {
-    if (!r)
-        return;
-    if (++r->generation[kind] != 0)
-        return;
-    for (size_t i = 0; i < r->places; i++) { // once in four thousand million
-        free(r->place[kind][i]);
-        r->place[kind][i] = NULL;
-    }
-    r->generation[kind] = 1;
-}
-
 void recent_clear(struct recent *r) {
-    for (int kind = 0; kind < RECENT_KINDS; kind++)
-        recent_drop_kind(r, (enum recent_kind)kind);
+    if (r)
+        r->generation++; // 64 bits: it does not come round
 }
 
 static struct entry **place_of(struct recent *r, enum recent_kind kind, const void *key, size_t n) {
@@ -71,8 +59,8 @@ static struct entry **place_of(struct recent *r, enum recent_kind kind, const vo
     return &r->place[kind][hash & (r->places - 1)];
 }
 
-static bool holds(const struct recent *r, enum recent_kind kind, const struct entry *at, const void *key, size_t n) {
-    return at && at->generation == r->generation[kind] && at->key_bytes == n && memcmp(at->key, key, n) == 0;
+static bool holds(const struct recent *r, const struct entry *at, const void *key, size_t n) {
+    return at && at->generation == r->generation && at->key_bytes == n && memcmp(at->key, key, n) == 0;
 }
 
 static struct str *text_at(void *row, size_t offset) {
@@ -84,7 +72,7 @@ bool recent_get(struct recent *r, enum recent_kind kind, const void *key, size_t
     if (!r)
         return false;
     const struct entry *at = *place_of(r, kind, key, n);
-    if (!holds(r, kind, at, key, n))
+    if (!holds(r, at, key, n))
         return false;
     size_t texts = at->bytes - layout->size;
     char *copy = texts ? arena_raw(a, texts, 1) : NULL;
@@ -140,13 +128,13 @@ void recent_put(struct recent *r, enum recent_kind kind, const void *key, size_t
     memcpy(at->key, key, n);
     at->key_bytes = n;
     at->bytes = bytes;
-    at->generation = r->generation[kind];
+    at->generation = r->generation;
 }
 
 void recent_drop(struct recent *r, enum recent_kind kind, const void *key, size_t n) {
     if (!r)
         return;
     struct entry *at = *place_of(r, kind, key, n);
-    if (holds(r, kind, at, key, n))
+    if (holds(r, at, key, n))
         at->generation = 0;
 }

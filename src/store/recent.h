@@ -4,7 +4,10 @@
  *
  * The engine's turn follows an order's acceptance within milliseconds and asks for the same order, tasks, SIM and product: a look here
  * costs a tenth of the statement. Only for a writer that is the only one there is (db_driver.alone): then a row is what it last wrote or
- * read. Whoever changes a row puts it anew or drops it; when a transaction is undone all is dropped (tx_forget).
+ * read.
+ *
+ * A statement that writes drops all that is here, unless the table of statements says DB_KEEPS: then it touches none of these rows, or its
+ * verb puts or drops the one it changes. When a transaction is undone all is dropped, too (tx_forget).
  *
  * A table of fixed size; an entry's place follows from its key, and the newer takes it. Not for readers, who see their own snapshot.
  */
@@ -34,6 +37,5 @@ bool recent_get(struct recent *r, enum recent_kind kind, const void *key, size_t
                 void *out);
 void recent_put(struct recent *r, enum recent_kind kind, const void *key, size_t n, const struct recent_layout *layout, const void *row);
 void recent_drop(struct recent *r, enum recent_kind kind, const void *key, size_t n);
-void recent_drop_kind(struct recent *r, enum recent_kind kind);
 
 #endif

@@ -14,6 +14,14 @@
         .name = (name_), .flags = DB_WRITES | DB_NOW, .sql = { [DB_SQLITE] = (sqlite_) }                                                   \
     }
 
+// The same for statements that change no row the writer remembers (recent.h), or whose verb sees to it.
+#define KEEPS(of_, name_, sqlite_)                                                                                                         \
+    {                                                                                                                                      \
+        .name = (name_), .flags = (of_) | DB_KEEPS, .sql = { [DB_SQLITE] = (sqlite_) }                                                     \
+    }
+#define WRITE_KEEPS(name_, sqlite_) KEEPS(DB_WRITES, name_, sqlite_)
+#define WRITE_NOW_KEEPS(name_, sqlite_) KEEPS(DB_WRITES | DB_NOW, name_, sqlite_)
+
 #define PARTNER_COLUMNS                                                                                                                    \
     "id, client_id, name, mode, disabled, needs, currencies, cap_day, cap_month, rate_per_minute, event_days, clock_offset_ms, created, "  \
     "thresholds"
@@ -124,8 +132,8 @@
 const struct statement_text statements[STATEMENTS] = {
     // ---- store ----
     [ST_NUMBER_GET] = READS("number_get", "SELECT value FROM meta WHERE name = 'number'"),
-    [ST_NUMBER_SET] = WRITE("number_set", "UPDATE meta SET value = ?1 WHERE name = 'number'"),
-    [ST_PING] = WRITE("ping", "UPDATE meta SET value = ?1 WHERE name = 'ping'"),
+    [ST_NUMBER_SET] = WRITE_KEEPS("number_set", "UPDATE meta SET value = ?1 WHERE name = 'number'"),
+    [ST_PING] = WRITE_KEEPS("ping", "UPDATE meta SET value = ?1 WHERE name = 'ping'"),
 
     // ---- partner ----
     [ST_PARTNER_GET] = READS("partner_get", "SELECT " PARTNER_COLUMNS " FROM partner WHERE id = ?1"),
@@ -151,8 +159,8 @@ const struct statement_text statements[STATEMENTS] = {
                              " ORDER BY number DESC LIMIT ?3))"),
     [ST_SECRET_INSERT] = WRITE("secret_insert", "INSERT INTO partner_secret (partner_id, number, salt, sha256) VALUES (?1, ?2, ?3, ?4)"),
     [ST_CAP_GET] = READS("cap_get", "SELECT coalesce((SELECT count FROM cap WHERE partner_id = ?1 AND period = ?2), 0)"),
-    [ST_CAP_ADD] = WRITE("cap_add", "INSERT INTO cap (partner_id, period, count) VALUES (?1, ?2, max(?3, 0))"
-                                    " ON CONFLICT (partner_id, period) DO UPDATE SET count = max(count + ?3, 0)"),
+    [ST_CAP_ADD] = WRITE_KEEPS("cap_add", "INSERT INTO cap (partner_id, period, count) VALUES (?1, ?2, max(?3, 0))"
+                                          " ON CONFLICT (partner_id, period) DO UPDATE SET count = max(count + ?3, 0)"),
     [ST_OPERATOR_FIND] = READS("operator_find", "SELECT sha256, name, created, expires FROM operator_token WHERE sha256 = ?1"),
     [ST_OPERATOR_INSERT] = WRITE("operator_insert", "INSERT INTO operator_token (sha256, name, created, expires) VALUES (?1, ?2, ?3, ?4)"),
     [ST_KEY_LIST] = READS("key_list", "SELECT kid, pem, created, retired FROM signing_key ORDER BY number DESC"),
@@ -178,17 +186,19 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_SIM_GET] = READS("sim_get", "SELECT " SIM_COLUMNS " FROM sim WHERE iccid = ?1"),
     [ST_SIM_BY_IMSI] = READS("sim_by_imsi", "SELECT " SIM_COLUMNS " FROM sim WHERE imsi = ?1"),
     [ST_SIM_BY_MSISDN] = READS("sim_by_msisdn", "SELECT " SIM_COLUMNS " FROM sim WHERE msisdn = ?1"),
-    [ST_SIM_INSERT] = WRITE("sim_insert", "INSERT INTO sim (" SIM_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"),
+    [ST_SIM_INSERT] =
+        WRITE_KEEPS("sim_insert", "INSERT INTO sim (" SIM_COLUMNS ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"),
     // What life changes, and only that: naming an indexed column would rewrite its index at a random place.
-    [ST_SIM_UPDATE_LIFE] =
-        WRITE_NOW("sim_update_life", "UPDATE sim SET service = ?4, esim = ?5, eid = ?8, activated = ?11, modified = ?12 WHERE iccid = ?1"
-                                     " AND partner_id IS ?2 AND type = ?3 AND imsi IS ?6 AND msisdn IS ?7 AND matching_id IS ?9"
-                                     " AND smdp IS ?10"),
-    [ST_SIM_UPDATE] = WRITE_NOW("sim_update", "UPDATE sim SET partner_id = ?2, type = ?3, service = ?4, esim = ?5, imsi = ?6, msisdn = ?7,"
-                                              " eid = ?8, matching_id = ?9, smdp = ?10, activated = ?11, modified = ?12 WHERE iccid = ?1"),
+    [ST_SIM_UPDATE_LIFE] = WRITE_NOW_KEEPS(
+        "sim_update_life", "UPDATE sim SET service = ?4, esim = ?5, eid = ?8, activated = ?11, modified = ?12 WHERE iccid = ?1"
+                           " AND partner_id IS ?2 AND type = ?3 AND imsi IS ?6 AND msisdn IS ?7 AND matching_id IS ?9"
+                           " AND smdp IS ?10"),
+    [ST_SIM_UPDATE] =
+        WRITE_NOW_KEEPS("sim_update", "UPDATE sim SET partner_id = ?2, type = ?3, service = ?4, esim = ?5, imsi = ?6, msisdn = ?7,"
+                                      " eid = ?8, matching_id = ?9, smdp = ?10, activated = ?11, modified = ?12 WHERE iccid = ?1"),
     [ST_SIM_STOCK_PROFILE] = READS("sim_stock_profile", "SELECT " SIM_COLUMNS " FROM sim WHERE partner_id IS ?1"
                                                         " AND service = 0 AND type = 1 AND esim = 1 ORDER BY iccid LIMIT 1"),
-    [ST_SIM_GIVE] = WRITE_NOW("sim_give", "UPDATE sim SET partner_id = ?2, modified = ?3 WHERE iccid = ?1 AND service = 0"),
+    [ST_SIM_GIVE] = WRITE_NOW_KEEPS("sim_give", "UPDATE sim SET partner_id = ?2, modified = ?3 WHERE iccid = ?1 AND service = 0"),
     [ST_SIM_LIST] = READS("sim_list", "SELECT " SIM_COLUMNS " FROM sim WHERE " SIM_OF_ALL SIM_PAGE),
     [ST_SIM_LIST_OF_PARTNER] = READS("sim_list_of_partner", "SELECT " SIM_COLUMNS " FROM sim WHERE " SIM_OF_PARTNER SIM_PAGE),
     [ST_SIM_LIST_ACTIVE] = READS("sim_list_active", "SELECT " SIM_COLUMNS " FROM sim WHERE " SIM_OF_ACTIVE SIM_PAGE),
@@ -200,16 +210,17 @@ const struct statement_text statements[STATEMENTS] = {
                                       " (SELECT 1 FROM task e WHERE e.order_id = t.order_id AND e.step < t.step AND e.state <= 3)),"
                                       " (SELECT count(*) FROM subscription WHERE iccid = ?1 AND state <= 2)"),
     [ST_NOTIFICATION_LIST] = READS("notification_list", "SELECT type, url FROM sim_notification WHERE iccid = ?1 ORDER BY type"),
-    [ST_NOTIFICATION_PUT] = WRITE("notification_put", "INSERT INTO sim_notification (iccid, type, url) VALUES (?1, ?2, ?3)"
-                                                      " ON CONFLICT (iccid, type) DO UPDATE SET url = excluded.url"),
-    [ST_NOTIFICATION_DELETE] = WRITE_NOW("notification_delete", "DELETE FROM sim_notification WHERE iccid = ?1 AND type = ?2"),
+    [ST_NOTIFICATION_PUT] = WRITE_KEEPS("notification_put", "INSERT INTO sim_notification (iccid, type, url) VALUES (?1, ?2, ?3)"
+                                                            " ON CONFLICT (iccid, type) DO UPDATE SET url = excluded.url"),
+    [ST_NOTIFICATION_DELETE] = WRITE_NOW_KEEPS("notification_delete", "DELETE FROM sim_notification WHERE iccid = ?1 AND type = ?2"),
 
     // ---- import (verdicts: store_import.c) ----
     [ST_IMPORT_INSERT] = WRITE("import_insert", "INSERT INTO import (id, source, begun, state) VALUES (?1, ?2, ?3, 0)"),
     [ST_IMPORT_GET] = READS("import_get", "SELECT state FROM import WHERE id = ?1"),
     [ST_IMPORT_STATE] = WRITE("import_state", "UPDATE import SET state = ?2 WHERE id = ?1"),
-    [ST_IMPORT_ROW_INSERT] = WRITE("import_row_insert", "INSERT INTO import_row (import_id, line, verdict, fault, " IMPORT_COLUMNS ")"
-                                                        " VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"),
+    [ST_IMPORT_ROW_INSERT] =
+        WRITE_KEEPS("import_row_insert", "INSERT INTO import_row (import_id, line, verdict, fault, " IMPORT_COLUMNS ")"
+                                         " VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"),
     [ST_IMPORT_JUDGE_RESET] =
         WRITE("import_judge_reset", "UPDATE import_row SET verdict = CASE WHEN fault IS NULL THEN 1 ELSE 3 END, other = NULL"
                                     " WHERE import_id = ?1"),
@@ -247,15 +258,15 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_ORDER_GET] = READS("order_get", "SELECT " ORDER_COLUMNS ORDER_FROM "WHERE o.partner_id = ?1 AND o.id = ?2"),
     [ST_ORDER_BY_REFERENCE] =
         READS("order_by_reference", "SELECT " ORDER_COLUMNS ORDER_FROM "WHERE o.partner_id = ?1 AND o.reference = ?2"),
-    [ST_ORDER_INSERT] = WRITE(
+    [ST_ORDER_INSERT] = WRITE_KEEPS(
         "order_insert", "INSERT INTO orders (id, partner_id, state, operation, sim_type, country, product_id, sold_minor, sold_currency,"
                         " activation, expiration, email, first_name, last_name, residence, language, device_os, device_model, device_id,"
                         " device_eid, iccid, matching_id, smdp, correlation_id, reference, failure, created, finished)"
                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
                         " ?23, ?24, ?25, ?26, ?27, ?28)"),
-    [ST_ORDER_FINISH] = WRITE_NOW("order_finish", "UPDATE orders SET state = ?3, finished = ?4 WHERE partner_id = ?1 AND id = ?2"),
-    [ST_ORDER_UPDATE] = WRITE_NOW("order_update", "UPDATE orders SET state = ?3, finished = ?4, failure = ?5, iccid = ?6,"
-                                                  " matching_id = ?7, smdp = ?8 WHERE partner_id = ?1 AND id = ?2"),
+    [ST_ORDER_FINISH] = WRITE_NOW_KEEPS("order_finish", "UPDATE orders SET state = ?3, finished = ?4 WHERE partner_id = ?1 AND id = ?2"),
+    [ST_ORDER_UPDATE] = WRITE_NOW_KEEPS("order_update", "UPDATE orders SET state = ?3, finished = ?4, failure = ?5, iccid = ?6,"
+                                                        " matching_id = ?7, smdp = ?8 WHERE partner_id = ?1 AND id = ?2"),
     [ST_ORDER_KEYS] = READS("order_keys", ORDER_KEY ORDER_OF_PARTNER ORDER_PAGE),
     [ST_ORDER_KEYS_COUNT] = READS("order_keys_count", ORDER_COUNT(ORDER_OF_PARTNER)),
     [ST_ORDER_KEYS_RECENT] = READS("order_keys_recent", ORDER_KEY ORDER_RECENT ORDER_PAGE),
@@ -273,13 +284,13 @@ const struct statement_text statements[STATEMENTS] = {
                                      " JOIN orders o ON o.partner_id = k.partner_id AND o.id = k.id GROUP BY o.state"),
 
     // ---- task ----
-    [ST_TASK_INSERT] =
-        WRITE("task_insert", "INSERT INTO task (" TASK_COLUMNS ", wake_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
-                             " ?14, ?15, ?16, ?17, ?18, ?19)"),
-    [ST_TASK_UPDATE] = WRITE_NOW("task_update", "UPDATE task SET iccid = ?2, peer = ?3, state = ?4, verb = ?5, due_at = ?6,"
-                                                " lease_until = ?7, lease_owner = ?8, attempts = ?9, outcome = ?10, note = ?11,"
-                                                " started = ?12, settled = ?13, wake_at = ?14 WHERE id = ?1"),
-    [ST_TASK_DELETE] = WRITE_NOW("task_delete", "DELETE FROM task WHERE id = ?1"),
+    [ST_TASK_INSERT] = WRITE_KEEPS("task_insert", "INSERT INTO task (" TASK_COLUMNS
+                                                  ", wake_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+                                                  " ?14, ?15, ?16, ?17, ?18, ?19)"),
+    [ST_TASK_UPDATE] = WRITE_NOW_KEEPS("task_update", "UPDATE task SET iccid = ?2, peer = ?3, state = ?4, verb = ?5, due_at = ?6,"
+                                                      " lease_until = ?7, lease_owner = ?8, attempts = ?9, outcome = ?10, note = ?11,"
+                                                      " started = ?12, settled = ?13, wake_at = ?14 WHERE id = ?1"),
+    [ST_TASK_DELETE] = WRITE_NOW_KEEPS("task_delete", "DELETE FROM task WHERE id = ?1"),
     [ST_TASK_GET] = READS("task_get", "SELECT " TASK_COLUMNS " FROM task WHERE id = ?1"),
     [ST_TASK_OF_ORDER] = READS("task_of_order", "SELECT " TASK_COLUMNS " FROM task WHERE order_id = ?1 ORDER BY step"),
     [ST_TASK_DUE] =
@@ -298,19 +309,19 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_SUBSCRIPTION_BY_ORDER] = READS(
         "subscription_by_order", "SELECT " SUBSCRIPTION_COLUMNS " FROM orders o JOIN subscription s ON s.iccid = o.iccid AND s.id = o.id"
                                  " JOIN product p ON p.id = s.product_id WHERE o.partner_id = ?1 AND o.id = ?2"),
-    [ST_SUBSCRIPTION_INSERT] =
-        WRITE("subscription_insert",
-              "INSERT INTO subscription (id, partner_id, iccid, product_id, name, email, state, ended, created, activation, expiry,"
-              " next_at, duration, duration_unit, first_usage, wanted_expiry, initial_bytes, spent_bytes, balance_as_of, sold_minor,"
-              " sold_currency, clock) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-              " ?21, (SELECT CASE mode WHEN 1 THEN id ELSE 0 END FROM partner WHERE id = ?2))"),
+    [ST_SUBSCRIPTION_INSERT] = WRITE_KEEPS(
+        "subscription_insert",
+        "INSERT INTO subscription (id, partner_id, iccid, product_id, name, email, state, ended, created, activation, expiry,"
+        " next_at, duration, duration_unit, first_usage, wanted_expiry, initial_bytes, spent_bytes, balance_as_of, sold_minor,"
+        " sold_currency, clock) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
+        " ?21, (SELECT CASE mode WHEN 1 THEN id ELSE 0 END FROM partner WHERE id = ?2))"),
     // Usage moves the balance and seldom more: the timer's index is left alone then.
-    [ST_SUBSCRIPTION_UPDATE_BALANCE] =
-        WRITE_NOW("subscription_update_balance", "UPDATE subscription SET state = ?3, ended = ?4, activation = ?5, expiry = ?6,"
-                                                 " spent_bytes = ?8, balance_as_of = ?9 WHERE iccid = ?1 AND id = ?2 AND next_at IS ?7"),
+    [ST_SUBSCRIPTION_UPDATE_BALANCE] = WRITE_NOW_KEEPS(
+        "subscription_update_balance", "UPDATE subscription SET state = ?3, ended = ?4, activation = ?5, expiry = ?6,"
+                                       " spent_bytes = ?8, balance_as_of = ?9 WHERE iccid = ?1 AND id = ?2 AND next_at IS ?7"),
     [ST_SUBSCRIPTION_UPDATE] =
-        WRITE_NOW("subscription_update", "UPDATE subscription SET state = ?3, ended = ?4, activation = ?5, expiry = ?6, next_at = ?7,"
-                                         " spent_bytes = ?8, balance_as_of = ?9 WHERE iccid = ?1 AND id = ?2"),
+        WRITE_NOW_KEEPS("subscription_update", "UPDATE subscription SET state = ?3, ended = ?4, activation = ?5, expiry = ?6, next_at = ?7,"
+                                               " spent_bytes = ?8, balance_as_of = ?9 WHERE iccid = ?1 AND id = ?2"),
     [ST_SUBSCRIPTION_OPEN] = READS("subscription_open", "SELECT " SUBSCRIPTION_COLUMNS SUBSCRIPTION_FROM
                                                         "WHERE s.iccid = ?1 AND s.state <= 2 ORDER BY s.expiry IS NULL, s.expiry, s.id"),
     [ST_SUBSCRIPTION_DUE] = READS("subscription_due", "SELECT " SUBSCRIPTION_COLUMNS SUBSCRIPTION_FROM
@@ -343,28 +354,29 @@ const struct statement_text statements[STATEMENTS] = {
     // ---- usage ----
     [ST_USAGE_FIND] = READS("usage_find", "SELECT " USAGE_COLUMNS " FROM usage_record WHERE source = ?1 AND record_id = ?2"),
     [ST_USAGE_PLACES] = READS("usage_places", "SELECT subscription_id, bytes FROM usage_booking WHERE usage_id = ?1 ORDER BY step"),
-    [ST_USAGE_INSERT] = WRITE("usage_insert", "INSERT INTO usage_record (" USAGE_COLUMNS
-                                              ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"),
-    [ST_USAGE_BOOK] = WRITE("usage_book", "INSERT INTO usage_booking (usage_id, step, subscription_id, bytes) VALUES (?1, ?2, ?3, ?4)"),
+    [ST_USAGE_INSERT] = WRITE_KEEPS("usage_insert", "INSERT INTO usage_record (" USAGE_COLUMNS
+                                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"),
+    [ST_USAGE_BOOK] =
+        WRITE_KEEPS("usage_book", "INSERT INTO usage_booking (usage_id, step, subscription_id, bytes) VALUES (?1, ?2, ?3, ?4)"),
     [ST_USAGE_UNRATED] = READS("usage_unrated", "SELECT " USAGE_COLUMNS " FROM " USAGE_UNRATED " ORDER BY id DESC LIMIT ?3 OFFSET ?4"),
     [ST_USAGE_UNRATED_COUNT] = READS("usage_unrated_count", "SELECT count(*) FROM (SELECT 1 FROM " USAGE_UNRATED " LIMIT ?3)"),
 
     // ---- event ----
     [ST_SEQUENCE_GET] = READS("sequence_get", "SELECT coalesce((SELECT last FROM partner_sequence WHERE partner_id = ?1), 0)"),
-    [ST_SEQUENCE_SET] = WRITE("sequence_set", "INSERT INTO partner_sequence (partner_id, last) VALUES (?1, ?2)"
-                                              " ON CONFLICT (partner_id) DO UPDATE SET last = excluded.last"),
-    [ST_EVENT_INSERT] = WRITE("event_insert", "INSERT INTO event (partner_id, sequence, type, created, order_id, iccid, payload)"
-                                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
+    [ST_SEQUENCE_SET] = WRITE_KEEPS("sequence_set", "INSERT INTO partner_sequence (partner_id, last) VALUES (?1, ?2)"
+                                                    " ON CONFLICT (partner_id) DO UPDATE SET last = excluded.last"),
+    [ST_EVENT_INSERT] = WRITE_KEEPS("event_insert", "INSERT INTO event (partner_id, sequence, type, created, order_id, iccid, payload)"
+                                                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"),
     [ST_EVENT_INSERT_MANY] =
-        WRITE("event_insert_many", "INSERT INTO event (partner_id, sequence, type, created, order_id, iccid, payload) VALUES"
-                                   "(?1, ?2, ?3, ?4, ?5, ?6, ?7), (?8, ?9, ?10, ?11, ?12, ?13, ?14),"
-                                   "(?15, ?16, ?17, ?18, ?19, ?20, ?21), (?22, ?23, ?24, ?25, ?26, ?27, ?28),"
-                                   "(?29, ?30, ?31, ?32, ?33, ?34, ?35), (?36, ?37, ?38, ?39, ?40, ?41, ?42),"
-                                   "(?43, ?44, ?45, ?46, ?47, ?48, ?49), (?50, ?51, ?52, ?53, ?54, ?55, ?56),"
-                                   "(?57, ?58, ?59, ?60, ?61, ?62, ?63), (?64, ?65, ?66, ?67, ?68, ?69, ?70),"
-                                   "(?71, ?72, ?73, ?74, ?75, ?76, ?77), (?78, ?79, ?80, ?81, ?82, ?83, ?84),"
-                                   "(?85, ?86, ?87, ?88, ?89, ?90, ?91), (?92, ?93, ?94, ?95, ?96, ?97, ?98),"
-                                   "(?99, ?100, ?101, ?102, ?103, ?104, ?105), (?106, ?107, ?108, ?109, ?110, ?111, ?112)"),
+        WRITE_KEEPS("event_insert_many", "INSERT INTO event (partner_id, sequence, type, created, order_id, iccid, payload) VALUES"
+                                         "(?1, ?2, ?3, ?4, ?5, ?6, ?7), (?8, ?9, ?10, ?11, ?12, ?13, ?14),"
+                                         "(?15, ?16, ?17, ?18, ?19, ?20, ?21), (?22, ?23, ?24, ?25, ?26, ?27, ?28),"
+                                         "(?29, ?30, ?31, ?32, ?33, ?34, ?35), (?36, ?37, ?38, ?39, ?40, ?41, ?42),"
+                                         "(?43, ?44, ?45, ?46, ?47, ?48, ?49), (?50, ?51, ?52, ?53, ?54, ?55, ?56),"
+                                         "(?57, ?58, ?59, ?60, ?61, ?62, ?63), (?64, ?65, ?66, ?67, ?68, ?69, ?70),"
+                                         "(?71, ?72, ?73, ?74, ?75, ?76, ?77), (?78, ?79, ?80, ?81, ?82, ?83, ?84),"
+                                         "(?85, ?86, ?87, ?88, ?89, ?90, ?91), (?92, ?93, ?94, ?95, ?96, ?97, ?98),"
+                                         "(?99, ?100, ?101, ?102, ?103, ?104, ?105), (?106, ?107, ?108, ?109, ?110, ?111, ?112)"),
     [ST_EVENT_LIST] = READS("event_list", "SELECT partner_id, sequence, type, created, order_id, iccid, payload FROM event"
                                           " WHERE partner_id = ?1 AND sequence > ?2 ORDER BY sequence LIMIT ?3"),
     [ST_EVENT_FIND] = READS("event_find", "SELECT partner_id, sequence, type, created, order_id, iccid, payload FROM event"
@@ -376,18 +388,20 @@ const struct statement_text statements[STATEMENTS] = {
     // The first to be kept in a span. Instants need not grow with sequences: a clock may be set back.
     [ST_EVENT_KEPT] = READS("event_kept", "SELECT min(sequence) FROM event WHERE partner_id = ?1 AND sequence >= ?2 AND sequence < ?3"
                                           " AND created >= ?4"),
-    [ST_EVENT_DROP] = WRITE_NOW("event_drop", "DELETE FROM event WHERE partner_id = ?1 AND sequence < ?2"),
+    [ST_EVENT_DROP] = WRITE_NOW_KEEPS("event_drop", "DELETE FROM event WHERE partner_id = ?1 AND sequence < ?2"),
 
     // ---- idempotency ----
     [ST_IDEM_GET] = READS("idem_get", "SELECT digest, state, owner, since, status, headers, body FROM idempotency"
                                       " WHERE partner_id = ?1 AND key = ?2"),
-    [ST_IDEM_INSERT] = WRITE("idem_insert", "INSERT INTO idempotency (partner_id, key, digest, state, owner, since, status, headers, body)"
-                                            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"),
-    [ST_IDEM_UPDATE] = WRITE_NOW("idem_update", "UPDATE idempotency SET state = ?5, owner = ?6, since = ?7, status = ?8, headers = ?9,"
-                                                " body = ?10 WHERE partner_id = ?1 AND key = ?2 AND state = 0 AND owner = ?3"
-                                                " AND since = ?4"),
-    [ST_IDEM_PRUNE] = WRITE_NOW("idem_prune", "DELETE FROM idempotency WHERE since < ?1"
-                                              " AND id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?2)"),
+    [ST_IDEM_INSERT] =
+        WRITE_KEEPS("idem_insert", "INSERT INTO idempotency (partner_id, key, digest, state, owner, since, status, headers, body)"
+                                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"),
+    [ST_IDEM_UPDATE] =
+        WRITE_NOW_KEEPS("idem_update", "UPDATE idempotency SET state = ?5, owner = ?6, since = ?7, status = ?8, headers = ?9,"
+                                       " body = ?10 WHERE partner_id = ?1 AND key = ?2 AND state = 0 AND owner = ?3"
+                                       " AND since = ?4"),
+    [ST_IDEM_PRUNE] = WRITE_NOW_KEEPS("idem_prune", "DELETE FROM idempotency WHERE since < ?1"
+                                                    " AND id IN (SELECT id FROM idempotency ORDER BY id LIMIT ?2)"),
 
     // ---- sandbox ----
     [ST_SANDBOX_BUSY] = READS("sandbox_busy", "SELECT EXISTS (SELECT 1 FROM task WHERE lane IN (1, 2) AND kind IN (0, 1, 2, 3)"
@@ -411,38 +425,40 @@ const struct statement_text statements[STATEMENTS] = {
                                           " AND state <> 0 LIMIT ?2)"),
 
     // ---- webhook ----
-    [ST_WEBHOOK_INSERT] = WRITE("webhook_insert", "INSERT INTO webhook (" WEBHOOK_COLUMNS
-                                                  ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"),
+    [ST_WEBHOOK_INSERT] = WRITE_KEEPS("webhook_insert", "INSERT INTO webhook (" WEBHOOK_COLUMNS
+                                                        ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"),
     [ST_WEBHOOK_GET] = READS("webhook_get", "SELECT " WEBHOOK_COLUMNS " FROM webhook" WEBHOOK_ONE),
     [ST_WEBHOOK_LIST] = READS("webhook_list", "SELECT " WEBHOOK_COLUMNS " FROM webhook WHERE partner_id = ?1 ORDER BY id"),
     [ST_WEBHOOK_LIST_ALL] = READS("webhook_list_all", "SELECT " WEBHOOK_COLUMNS " FROM webhook ORDER BY partner_id, id"),
-    [ST_WEBHOOK_UPDATE] = WRITE_NOW("webhook_update", "UPDATE webhook SET url = ?3, types = ?4, state = ?5, modified = ?6, epoch = ?7,"
-                                                      " cursor = ?8, attempts = ?9, due = ?10, failing_since = ?11" WEBHOOK_ONE),
-    [ST_WEBHOOK_DELETE] = WRITE_NOW("webhook_delete", "DELETE FROM webhook" WEBHOOK_ONE),
+    [ST_WEBHOOK_UPDATE] =
+        WRITE_NOW_KEEPS("webhook_update", "UPDATE webhook SET url = ?3, types = ?4, state = ?5, modified = ?6, epoch = ?7,"
+                                          " cursor = ?8, attempts = ?9, due = ?10, failing_since = ?11" WEBHOOK_ONE),
+    [ST_WEBHOOK_DELETE] = WRITE_NOW_KEEPS("webhook_delete", "DELETE FROM webhook" WEBHOOK_ONE),
     [ST_WEBHOOK_SECRET_LIST] = READS("webhook_secret_list", "SELECT secret, expires FROM webhook_secret" DELIVERY_OF
                                                             " AND (expires IS NULL OR expires > ?3) ORDER BY number DESC LIMIT ?4"),
     [ST_WEBHOOK_SECRET_END] =
-        WRITE("webhook_secret_end", "UPDATE webhook_secret SET expires = ?3" DELIVERY_OF " AND (expires IS NULL OR expires > ?3)"),
+        WRITE_KEEPS("webhook_secret_end", "UPDATE webhook_secret SET expires = ?3" DELIVERY_OF " AND (expires IS NULL OR expires > ?3)"),
     [ST_WEBHOOK_SECRET_TRIM] =
-        WRITE("webhook_secret_trim",
-              "DELETE FROM webhook_secret" DELIVERY_OF " AND (expires <= ?3 OR number NOT IN (SELECT number FROM webhook_secret" DELIVERY_OF
-              " ORDER BY number DESC LIMIT ?4))"),
+        WRITE_KEEPS("webhook_secret_trim", "DELETE FROM webhook_secret" DELIVERY_OF
+                                           " AND (expires <= ?3 OR number NOT IN (SELECT number FROM webhook_secret" DELIVERY_OF
+                                           " ORDER BY number DESC LIMIT ?4))"),
     [ST_WEBHOOK_SECRET_INSERT] =
-        WRITE("webhook_secret_insert", "INSERT INTO webhook_secret (partner_id, webhook_id, number, secret, expires) VALUES (?1, ?2,"
-                                       " coalesce((SELECT max(number) FROM webhook_secret" DELIVERY_OF "), 0) + 1, ?3, NULL)"),
-    [ST_WEBHOOK_SECRET_DELETE_ALL] = WRITE("webhook_secret_delete_all", "DELETE FROM webhook_secret" DELIVERY_OF),
-    [ST_WEBHOOK_CLAIM] = WRITE_NOW("webhook_claim", "UPDATE webhook SET lease_owner = ?4, lease_until = ?5" WEBHOOK_ONE
-                                                    " AND epoch = ?3 AND (lease_owner = ?4 OR lease_until IS NULL OR lease_until <= ?6)"),
+        WRITE_KEEPS("webhook_secret_insert", "INSERT INTO webhook_secret (partner_id, webhook_id, number, secret, expires) VALUES (?1, ?2,"
+                                             " coalesce((SELECT max(number) FROM webhook_secret" DELIVERY_OF "), 0) + 1, ?3, NULL)"),
+    [ST_WEBHOOK_SECRET_DELETE_ALL] = WRITE_KEEPS("webhook_secret_delete_all", "DELETE FROM webhook_secret" DELIVERY_OF),
+    [ST_WEBHOOK_CLAIM] =
+        WRITE_NOW_KEEPS("webhook_claim", "UPDATE webhook SET lease_owner = ?4, lease_until = ?5" WEBHOOK_ONE
+                                         " AND epoch = ?3 AND (lease_owner = ?4 OR lease_until IS NULL OR lease_until <= ?6)"),
     [ST_WEBHOOK_SETTLE] =
-        WRITE_NOW("webhook_settle", "UPDATE webhook SET state = ?5, cursor = ?6, attempts = ?7, due = ?8, failing_since = ?9,"
-                                    " lease_until = ?10" WEBHOOK_ONE " AND epoch = ?3 AND lease_owner = ?4"),
-    [ST_WEBHOOK_DROP_LEASES] = WRITE("webhook_drop_leases", "UPDATE webhook SET lease_until = NULL WHERE lease_owner = ?1"
-                                                            " AND lease_until IS NOT NULL"),
-    [ST_DELIVERY_INSERT] = WRITE("delivery_insert", "INSERT INTO webhook_delivery (" DELIVERY_COLUMNS
-                                                    ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"),
-    [ST_DELIVERY_FINISH] =
-        WRITE_NOW("delivery_finish", "UPDATE webhook_delivery SET outcome = ?4, attempt = ?5, tried = ?6, duration_ms = ?7, status = ?8,"
-                                     " answer = ?9, trouble = ?10" DELIVERY_OF " AND id = ?3 AND outcome = 0"),
+        WRITE_NOW_KEEPS("webhook_settle", "UPDATE webhook SET state = ?5, cursor = ?6, attempts = ?7, due = ?8, failing_since = ?9,"
+                                          " lease_until = ?10" WEBHOOK_ONE " AND epoch = ?3 AND lease_owner = ?4"),
+    [ST_WEBHOOK_DROP_LEASES] = WRITE_KEEPS("webhook_drop_leases", "UPDATE webhook SET lease_until = NULL WHERE lease_owner = ?1"
+                                                                  " AND lease_until IS NOT NULL"),
+    [ST_DELIVERY_INSERT] = WRITE_KEEPS("delivery_insert", "INSERT INTO webhook_delivery (" DELIVERY_COLUMNS
+                                                          ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"),
+    [ST_DELIVERY_FINISH] = WRITE_NOW_KEEPS(
+        "delivery_finish", "UPDATE webhook_delivery SET outcome = ?4, attempt = ?5, tried = ?6, duration_ms = ?7, status = ?8,"
+                           " answer = ?9, trouble = ?10" DELIVERY_OF " AND id = ?3 AND outcome = 0"),
     [ST_DELIVERY_GET] = READS("delivery_get", "SELECT " DELIVERY_COLUMNS " FROM webhook_delivery" DELIVERY_OF " AND id = ?3"),
     [ST_DELIVERY_LIST] =
         READS("delivery_list", "SELECT " DELIVERY_COLUMNS " FROM webhook_delivery" DELIVERY_OF " ORDER BY id DESC LIMIT ?3 OFFSET ?4"),
@@ -450,9 +466,10 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_DELIVERY_PENDING] = READS("delivery_pending", "SELECT " DELIVERY_COLUMNS " FROM webhook_delivery WHERE outcome = 0"
                                                       " ORDER BY partner_id, webhook_id, id LIMIT ?1"),
     [ST_DELIVERY_PENDING_COUNT] = READS("delivery_pending_count", "SELECT count(*) FROM webhook_delivery" DELIVERY_OF " AND outcome = 0"),
-    [ST_DELIVERY_TRIM] = WRITE("delivery_trim", "DELETE FROM webhook_delivery" DELIVERY_OF " AND outcome <> 0 AND (tried < ?4 OR id <= ("
-                                                "SELECT id FROM webhook_delivery" DELIVERY_OF " ORDER BY id DESC LIMIT 1 OFFSET ?3))"),
-    [ST_DELIVERY_DELETE_ALL] = WRITE("delivery_delete_all", "DELETE FROM webhook_delivery" DELIVERY_OF),
+    [ST_DELIVERY_TRIM] =
+        WRITE_KEEPS("delivery_trim", "DELETE FROM webhook_delivery" DELIVERY_OF " AND outcome <> 0 AND (tried < ?4 OR id <= ("
+                                     "SELECT id FROM webhook_delivery" DELIVERY_OF " ORDER BY id DESC LIMIT 1 OFFSET ?3))"),
+    [ST_DELIVERY_DELETE_ALL] = WRITE_KEEPS("delivery_delete_all", "DELETE FROM webhook_delivery" DELIVERY_OF),
 
     // ---- notifications of one SIM ----
     [ST_NOTIFICATION_QUEUE] = WRITE_NOW(

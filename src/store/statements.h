@@ -201,7 +201,9 @@ enum statement {
     STATEMENTS
 };
 
-enum { DB_WRITES = 1, DB_NOW = 2 }; // DB_NOW: a write whose number of changed rows is asked for
+// DB_NOW: a write whose number of changed rows is asked for. DB_KEEPS: a write after which the rows the writer remembers are still right
+// (recent.h).
+enum { DB_WRITES = 1, DB_NOW = 2, DB_KEEPS = 4 };
 
 struct statement_text {
     const char *name;

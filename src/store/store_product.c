@@ -83,7 +83,6 @@ static enum err_kind write_product(struct tx *tx, enum statement st, const struc
         db_int(p->data_unit),   db_int(p->price.minor), db_text(str_of(p->price.currency)), db_text(p->footprint_code),
         db_int(p->first_usage), db_int(p->on_sale),
     };
-    recent_drop_kind(tx->recent, RECENT_PRODUCT);
     enum err_kind kind = tx_exec(tx, st, TX_PARAMS(params), err);
     if (kind == ERR_CONFLICT) // its id and name were free a moment ago: there is no such partner
         return err_set(err, ERR_NOT_FOUND, "no such partner");

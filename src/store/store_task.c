@@ -157,7 +157,6 @@ enum err_kind store_task_next_due(struct tx *tx, enum task_lane lane, enum task_
 
 enum err_kind store_task_drop_leases(struct tx *tx, int64_t lease_owner, struct wall now, int64_t *dropped, struct err *err) {
     struct db_value params[] = {db_int(lease_owner), db_int(now.ms)};
-    recent_drop_kind(tx->recent, RECENT_TASKS);
     enum err_kind kind = tx_exec_changed(tx, ST_TASK_DROP_LEASES, TX_PARAMS(params), dropped, err);
     if (!kind)
         tx_news(tx, NEWS_TASKS);

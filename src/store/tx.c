@@ -23,6 +23,8 @@ enum err_kind tx_exec_changed(struct tx *tx, enum statement st, const struct db_
                               struct err *err) {
     CHECK(tx->writer);
     tx->wrote = true;
+    if (!(statements[st].flags & DB_KEEPS))
+        recent_clear(tx->recent);
     return seen(tx, tx->db->driver->exec(tx->db, (int)st, params, n, changed, err));
 }
 
