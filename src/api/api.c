@@ -223,16 +223,17 @@ static enum http_answer call_go(struct call *c) {
             c->failed = kind;
     }
 
-    if (c->failed != ERR_NONE && c->idem)
-        idem_before_refusal(c);
-    else if (route->work && c->failed == ERR_NONE && route->kind == WORK_WRITE) {
+    bool job = c->failed == ERR_NONE ? route->work && route->kind == WORK_WRITE : c->idem && idem_before_refusal(c);
+    if (job) {
+        struct err err = {0}; // the call's own may be what it waits with
         c->job.run = job_run;
         c->job.done = job_done;
         c->job.ctx = c;
-        enum err_kind kind = store_submit(c->api->o.store, &c->job, &c->err);
+        enum err_kind kind = store_submit(c->api->o.store, &c->job, &err);
         if (kind == ERR_NONE)
             return HTTP_LATER;
         c->failed = kind;
+        c->err = err;
     }
     call_answer(c);
     return HTTP_REPLY;

@@ -208,6 +208,8 @@ enum err_kind idem_run(struct call *c, struct tx *tx, struct err *err) {
     switch (k->step) {
     case IDEM_WORK:
         return work(c, tx, old, err);
+    case IDEM_LOOK:
+        return ERR_NONE;
     case IDEM_REFUSE:
         problem_reply(c);
         return put_answer(c, tx, old, err);
@@ -247,10 +249,11 @@ bool idem_done(struct call *c, enum err_kind kind, const struct err *err) {
         k->answered = false;
     else if (k->waits)
         return over_unless_waiting(c);
-    if (k->step == IDEM_GIVE_UP) { // whatever came of it: the failure stands, unless somebody else has answered
+    if (k->step == IDEM_LOOK || k->step == IDEM_GIVE_UP) { // the failure stands, unless somebody else has answered
         if (k->answered)
             c->failed = ERR_NONE;
-        park_wake(c->api);
+        if (k->holds)
+            park_wake(c->api);
         return true;
     }
     if (call_worked(c, kind, err)) {
@@ -271,13 +274,13 @@ bool idem_done(struct call *c, enum err_kind kind, const struct err *err) {
 
 // ---- before there is a job ----
 
-void idem_before_refusal(struct call *c) {
+bool idem_before_refusal(struct call *c) {
     struct tx *tx;
     struct err *err = arena_new(c->arena, struct err);
     struct idem_row row;
     bool there = false;
     if (!err)
-        return;
+        return false;
     enum err_kind kind = store_read_begin(c->api->o.store, &tx, err);
     if (kind == ERR_NONE) {
         kind = look_up(c, tx, &row, &there, err);
@@ -288,10 +291,13 @@ void idem_before_refusal(struct call *c) {
         kind = replay(c, &row, err);
         c->failed = kind;
     }
-    if (kind == ERR_NONE)
-        return;
+    if (kind == ERR_NONE) {
+        c->idem->step = IDEM_LOOK;
+        return there && row.state == IDEM_IN_WORK;
+    }
     c->failed = kind;
     c->err = *err;
+    return false;
 }
 
 // ---- upkeep ----

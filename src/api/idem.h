@@ -34,7 +34,7 @@ struct idem_call {
     struct str key;
     uint8_t digest[32];
     bool document; // how the client wants errors: asked before the job, which may outlive the connection
-    enum idem_step { IDEM_WORK, IDEM_REFUSE, IDEM_GIVE_UP } step; // what the next job is for
+    enum idem_step { IDEM_WORK, IDEM_LOOK, IDEM_REFUSE, IDEM_GIVE_UP } step; // what the next job is for
     bool has_waited;
     struct mono waits_since;
     // the claim that is in the store
@@ -49,8 +49,9 @@ struct idem_call {
 
 // On the server's thread, once the partner is known: looks for the header. ERR_INVALID: it is no key.
 NODISCARD enum err_kind idem_begin(struct call *c, struct err *err);
-// The call has failed before it came to a job: when its key is known, that answer counts and c->failed is changed.
-void idem_before_refusal(struct call *c);
+// The call has failed before it came to a job: when its key is known, that answer counts and c->failed is changed. True: it is still in
+// work, and the call is to be submitted, to wait for it.
+NODISCARD bool idem_before_refusal(struct call *c);
 // The job's run and end, for a call with a key. idem_done: whether the call is over; otherwise it belongs to the writer or waits, and is
 // not to be looked at.
 NODISCARD enum err_kind idem_run(struct call *c, struct tx *tx, struct err *err);

@@ -20,7 +20,8 @@ static struct answer a, first;
 // A deed is counted in the store, so that what is undone does not count.
 static int64_t counted;
 static enum err_kind (*deed)(struct call *c, struct tx *tx, struct err *err);
-static int runs; // of deed, undone or not
+static int runs;   // of deed, undone or not
+static bool taken; // what a deed needs is, by one that is in work: a fault that comes and goes
 
 static enum err_kind count_one(struct call *c, struct tx *tx, struct err *err) {
     return store_cap_add(tx, c->partner.id, 1, 1, err);
@@ -29,6 +30,8 @@ static enum err_kind count_one(struct call *c, struct tx *tx, struct err *err) {
 static enum err_kind deed_parse(struct call *c, struct err *err) {
     bool wrong = false;
     json_take_bool(c->body, "", "wrong", JSON_OPTIONAL, &wrong, err);
+    if (taken)
+        return err_set(err, ERR_CONFLICT, "deed: is being done");
     return wrong ? err_add(err, ERR_INVALID, "wrong: must not be") : err->kind;
 }
 
@@ -484,6 +487,41 @@ static void break_off(const char *key, int at) {
     fails_at = -1;
 }
 
+static void come_again_faulty(int at) {
+    if (at != 1)
+        return;
+    meanwhile = NULL;
+    taken = true;
+    inner[0] = begin("k", NULL);
+    taken = false;
+}
+
+static void a_repeat_waits_even_when_it_could_not_begin(void **state UNUSED) {
+    make_long(5);
+    meanwhile = come_again_faulty;
+    post(&first, "/v2/deeds", "k", NULL);
+    assert_answer(&first, 201);
+    assert_true(api_test_waits(inner[0]));
+    api_turn(t.api);
+    api_test_end(&t, inner[0], &a);
+    assert_replay(&a, &first);
+
+    break_off("k2", 2);
+    taken = true;
+    post(&a, "/v2/deeds", "k2", NULL); // there is nothing to wait for
+    assert_problem(&a, 409, "CONFLICT", "deed: is being done", NULL);
+    hold_as("k2", 2, 0);
+    struct exchange *e = begin("k2", NULL);
+    assert_true(api_test_waits(e));
+    clock_manual_advance(&t.clock_state, IDEM_CLAIM_MS);
+    api_turn(t.api);
+    api_test_end(&t, e, &a);
+    assert_problem(&a, 409, "CONFLICT", "deed: is being done", NULL);
+    taken = false;
+    assert_true(stored("k2"));
+    assert_int_equal(row.state, IDEM_IN_WORK); // a fault that is not the world's is not kept
+}
+
 static void a_call_that_broke_off_is_gone_on_with(void **state UNUSED) {
     break_off("k", 3);
     assert_int_equal(deeds(), 3);
@@ -667,6 +705,7 @@ int main(void) {
         TEST(a_job_that_is_run_twice_answers_once),
         TEST(a_long_call_is_answered_once),
         TEST(a_repeat_waits_while_the_key_is_in_work),
+        TEST(a_repeat_waits_even_when_it_could_not_begin),
         TEST(a_call_that_broke_off_is_gone_on_with),
         TEST(a_refusal_half_way_is_the_answer),
         TEST(a_claim_of_an_earlier_process_is_dead_at_once),
