@@ -16,8 +16,13 @@
 #define PAUSE_GREATEST_MS 60000
 #define TROUBLE_FIRST_MS 50 // the same for the store
 #define TROUBLE_GREATEST_MS 5000
-#define CLOCKS_MS 1000 // between two looks at sandbox partners' clocks
-#define POLL_MS 5000   // another node's work is found by looking
+#define TIMERS_FIRST 32 // how many subscriptions a turn moves when they are due, until it has been measured what that costs
+#define TIMERS_LEAST 4
+#define TIMERS_MOST 1000
+#define TIMERS_NS_LEAST 500000 // so long at the least, and
+#define TIMERS_NS_MOST 5000000 // at the most, may they keep a turn
+#define CLOCKS_MS 1000         // between two looks at sandbox partners' clocks
+#define POLL_MS 5000           // another node's work is found by looking
 
 void engine_grow(void **items, size_t *cap, size_t n, size_t size) {
     if (n < *cap)
@@ -68,6 +73,7 @@ enum err_kind engine_open(const struct engine_options *o, struct engine **out, s
     struct engine *e = xcalloc(1, sizeof(*e));
     e->o = *o;
     e->limit = o->batch_max;
+    e->timers_limit = TIMERS_FIRST;
     e->retry_at = e->next = e->poll = e->clocks_at = WALL_NONE;
     e->first_deadline = (struct mono){INT64_MAX};
     memset(e->route, 0xff, sizeof(e->route));
@@ -260,7 +266,8 @@ static enum err_kind turn_run(struct tx *tx, void *ctx, struct err *err) {
     t->now = tx_now(tx);
     t->n_planned = t->n_lines = t->taken = 0;
     t->worked = t->timers = 0;
-    t->more = t->at_end = false;
+    t->more = t->at_end = t->timers_more = false;
+    t->timers_ns = 0;
     t->next = WALL_NONE;
     t->at = t->last = (struct claim){0};
     t->at_timer = t->last_timer = (struct uuid){{0}};
@@ -281,7 +288,7 @@ static enum err_kind turn_run(struct tx *tx, void *ctx, struct err *err) {
     bool alone = t->limit == 1;
     if (!k && t->claims && !(alone && t->taken > 0))
         k = claim_due(t, err);
-    if (!k && t->claims && !(alone && t->worked > 0))
+    if (!k && t->claims && t->fires && !(alone && t->worked > 0))
         k = timers_fire(t, err);
     if (alone && t->worked + t->taken > 0)
         t->more = true;
@@ -330,6 +337,9 @@ static enum err_kind submit(struct engine *e, struct wall now, struct err *err) 
     e->n_pending = 0;
     t->claims = !e->stopping;
     t->looks_at_clocks = !wall_set(e->clocks_at) || e->clocks_at.ms <= now.ms || e->clocks_at.ms > now.ms + CLOCKS_MS;
+    t->fires = mono.ns >= e->timers_at.ns;
+    t->timers_limit = e->timers_limit < e->limit ? e->timers_limit : e->limit;
+    e->submitted = mono;
     t->limit = e->limit;
     t->start_queue = (t->start_queue + 1) % ENGINE_QUEUES;
     for (int i = 0; i < e->n_peers; i++)
@@ -467,6 +477,31 @@ static enum err_kind failed(struct engine *e, struct wall now, struct err *err) 
     return ERR_NONE;
 }
 
+// Orders must not wait for what time does to a million subscriptions at once: in a turn they may take as long as the rest of it (its
+// commit, most of all), and after it comes a pause as long as the turn.
+static void finish_timers(struct engine *e) {
+    struct turn *t = &e->turn;
+    struct mono mono = clock_mono(e->o.clock);
+    int64_t turn_ns = mono.ns - e->submitted.ns;
+    if (!t->fires)
+        return;
+    e->timers_more = t->timers_more;
+    if (t->timers_more)
+        e->timers_at = (struct mono){mono.ns + turn_ns};
+    if (t->timers > 0 && t->timers_ns > 0) {
+        int64_t may = turn_ns - t->timers_ns;
+        may = may < TIMERS_NS_LEAST ? TIMERS_NS_LEAST : may > TIMERS_NS_MOST ? TIMERS_NS_MOST : may;
+        int64_t fit = t->timers * may / t->timers_ns;
+        e->timers_limit = (int)(fit < TIMERS_LEAST ? TIMERS_LEAST : fit > TIMERS_MOST ? TIMERS_MOST : fit);
+    }
+    metric_add(e->m.timers, t->timers);
+    e->timers_fired += t->timers;
+    if (e->timers_fired > 0 && !t->timers_more) {
+        log_info("timers.fired", LOG_INT("subscriptions", e->timers_fired));
+        e->timers_fired = 0;
+    }
+}
+
 static enum err_kind finish(struct engine *e, struct wall now, struct err *err) {
     struct turn *t = &e->turn;
     e->state = TURN_NONE;
@@ -484,10 +519,7 @@ static enum err_kind finish(struct engine *e, struct wall now, struct err *err) 
     if (t->n_settlements > 0)
         memmove(t->settlements, t->settlements + t->taken, t->n_settlements * sizeof(*t->settlements));
     metric_add(e->m.turns, 1);
-    if (t->timers) {
-        metric_add(e->m.timers, t->timers);
-        log_info("timers.fired", LOG_INT("subscriptions", t->timers));
-    }
+    finish_timers(e);
     if (t->worked) {
         metric_add(e->m.tasks, t->worked);
         metric_set(e->m.batch, t->worked);
@@ -496,7 +528,7 @@ static enum err_kind finish(struct engine *e, struct wall now, struct err *err) 
         say(e, &t->lines[i]);
     e->more = t->more;
     e->next = t->next;
-    if (t->looks_at_clocks && !t->more)
+    if (t->looks_at_clocks && t->fires && !t->timers_more)
         e->clocks_at = wall_plus_ms(t->now, CLOCKS_MS);
     if (e->clocks_news) // of a clock, perhaps, or of something that waits on one
         e->next = earlier(e->next, e->clocks_at);
@@ -552,7 +584,8 @@ enum err_kind engine_turn(struct engine *e, bool force, struct wall *wake, struc
         bool due = (wall_set(e->next) && e->next.ms <= now.ms) || !wall_set(e->poll) || e->poll.ms <= now.ms;
         // A wall clock set back must not leave the engine waiting for the old time to come again.
         bool back = wall_set(e->poll) && e->poll.ms > now.ms + POLL_MS;
-        if (!waits && (force || kicked || due || back || e->more || unsettled(e) > 0)) {
+        bool timers = e->timers_more && e->timers_at.ns <= mono.ns;
+        if (!waits && (force || kicked || due || back || e->more || timers || unsettled(e) > 0)) {
             k = submit(e, now, err);
             if (!k && e->state == TURN_RUNNING) {
                 pthread_mutex_lock(&e->lock);
@@ -585,6 +618,8 @@ enum err_kind engine_turn(struct engine *e, bool force, struct wall *wake, struc
         at = earlier(at, e->retry_at);
     } else if (e->state == TURN_NONE) {
         at = earlier(at, e->next);
+        if (e->timers_more)
+            at = earlier(at, wall_of(now, mono, e->timers_at.ns));
         for (int i = 0; i < e->n_peers; i++)
             if (e->peers[i].paused_until.ns > mono.ns)
                 at = earlier(at, wall_of(now, mono, e->peers[i].paused_until.ns));

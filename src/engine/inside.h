@@ -99,7 +99,9 @@ struct turn {
     // in
     bool claims;                   // false: only settle (the engine is being stopped)
     bool drop_leases;              // the first turn: nobody is being called yet
+    bool fires;                    // lets time do its work
     bool looks_at_clocks;          // sandbox partners' clocks, too
+    int timers_limit;              // subscriptions to move
     int limit;                     // tasks to settle, and to claim
     int start_queue;               // whose due tasks are asked for first: turns about
     int offered[ENGINE_PEERS_MAX]; // calls each peer may be given
@@ -117,6 +119,8 @@ struct turn {
     size_t taken;                     // settlements this run looked at
     int64_t worked;                   // tasks settled or claimed
     int64_t timers;                   // subscriptions moved
+    bool timers_more;                 // stopped at their limit
+    int64_t timers_ns;                // what they took
     bool more;                        // stopped at the limit
     struct wall next;                 // when something will be due for a peer that has room; WALL_NONE
     bool at_end;                      // the run came through: a failure is the commit's
@@ -168,6 +172,11 @@ struct engine {
     struct wall retry_at;   // after trouble with the store: no turn before; WALL_NONE
     int troubles;           // in a row
     struct wall next, poll; // from the last turn; when to look although nothing is known to be due
+    int timers_limit;       // how many fit into the time that they may take of a turn
+    bool timers_more;       // more are due, which wait for
+    struct mono timers_at;  // so that orders pass
+    struct mono submitted;  // the turn
+    int64_t timers_fired;   // not logged yet
     struct wall clocks_at;  // sandbox partners' clocks are not looked at before; WALL_NONE: at once
     bool clocks_news;       // there were news since the last look
     bool more;

@@ -3,14 +3,13 @@
  * timers.c - lets time do its work on subscriptions (life/life.h), on the real clock and on those of sandbox partners, which run on by
  * themselves between the calls that turn them.
  *
- * A turn moves at most TIMERS_MAX, so that a million of them due at once let the orders pass between two turns.
+ * How many a turn moves is measured (engine.c), so that a million of them due at once let the orders pass between two turns.
  */
 #include "engine/inside.h"
 #include "life/life.h"
 #include "store/store_subscription.h"
 
 #define REAL_CLOCK 0
-#define TIMERS_MAX 250
 #define CLOCKS_MAX 1000 // sandbox partners' clocks looked at in one turn, those that are due first
 
 static enum err_kind pass(struct turn *t, int64_t clock, int64_t offset_ms, int64_t limit, struct err *err) {
@@ -28,17 +27,17 @@ static enum err_kind pass(struct turn *t, int64_t clock, int64_t offset_ms, int6
     if (k)
         return k;
     t->timers += p.moved;
-    t->more |= p.more;
+    t->timers_more |= p.more;
     struct wall next = wall_set(p.next) ? wall_plus_ms(p.next, -offset_ms) : WALL_NONE;
     if (wall_set(next) && (!wall_set(t->next) || next.ms < t->next.ms))
         t->next = next;
     return ERR_NONE;
 }
 
-enum err_kind timers_fire(struct turn *t, struct err *err) {
-    int64_t limit = t->limit < TIMERS_MAX ? t->limit : TIMERS_MAX;
+static enum err_kind fire(struct turn *t, struct err *err) {
+    int64_t limit = t->timers_limit;
     enum err_kind k = pass(t, REAL_CLOCK, 0, limit, err);
-    if (k || t->timers == limit || !t->looks_at_clocks)
+    if (k || !t->looks_at_clocks || t->timers_more)
         return k;
     struct timer_clock *clocks = NULL;
     size_t n = 0;
@@ -53,6 +52,13 @@ enum err_kind timers_fire(struct turn *t, struct err *err) {
             t->next = due;
         break; // the others come later
     }
-    t->more |= t->timers == limit;
+    t->timers_more |= t->timers == limit;
+    return k;
+}
+
+enum err_kind timers_fire(struct turn *t, struct err *err) {
+    struct mono from = clock_mono(t->e->o.clock);
+    enum err_kind k = fire(t, err);
+    t->timers_ns = clock_mono(t->e->o.clock).ns - from.ns;
     return k;
 }
