@@ -2,8 +2,8 @@
 /*
  * api.c - a call from its request to its reply. What follows what is in api_handle and call_go; nothing here knows a resource.
  *
- * A call that waits (today: for its job's commit) gives its thread back with HTTP_LATER and comes back through api_resume. Whoever ends the
- * waiting calls http_resume and touches the call no more.
+ * A call that waits (for its job's commit; for something to read: call_wait.c) gives its thread back with HTTP_LATER and comes back through
+ * api_resume. Whoever ends the waiting calls http_resume and touches the call no more.
  */
 #include <stdatomic.h>
 #include <stdio.h>
@@ -83,6 +83,8 @@ static void call_answer(struct call *c) {
         problem_reply(c);
     else if (c->idem && c->idem->replayed)
         http_set_header(c->x, "Idempotent-Replayed", STR("true"));
+    if (c->failed == ERR_NONE && c->waiting && c->waiting->preferred)
+        http_set_header(c->x, "Preference-Applied", arena_printf(c->arena, "wait=%d", c->waiting->preferred));
     rate_headers(c);
     common_headers(c->x, c->correlation_id);
 }
@@ -215,7 +217,8 @@ static enum http_answer call_go(struct call *c) {
         c->failed = route->parse(c, &c->err);
 
     if (route->work && c->failed == ERR_NONE && route->kind == WORK_READ) {
-        c->failed = work_as_reader(c);
+        if (!call_read(c, work_as_reader))
+            return HTTP_LATER;
     } else if (route->work && parsed && is_fault_of_body(c->failed) && route->work_despite_faults) {
         // what parse found stands, unless the look-ups met trouble that is not the client's
         enum err_kind kind = work_as_reader(c);
@@ -288,8 +291,16 @@ static enum http_answer api_handle(void *ctx, struct http_exchange *x) {
 }
 
 static enum http_answer api_resume(void *ctx UNUSED, struct http_exchange *x) {
-    call_answer(x->user);
+    struct call *c = x->user;
+    if (c->waiting && !call_read(c, work_as_reader))
+        return HTTP_LATER;
+    call_answer(c);
     return HTTP_REPLY;
+}
+
+static enum http_more api_more(void *ctx UNUSED, struct http_exchange *x) {
+    struct call *c = x->user;
+    return c->more(c);
 }
 
 // The request broke a bound before it became a call: it gets the same shape and the same headers.
@@ -307,7 +318,8 @@ static void api_refuse(void *ctx, struct http_exchange *x, enum err_kind why, co
 static void meter(struct api *api, const struct route *route, const struct http_exchange *x, int64_t us) {
     size_t at = route ? (size_t)(route - api->routes) : api->n_routes;
     struct route_meter *m = &api->meters[at];
-    metric_observe_us(m->latency, us);
+    if (us >= 0)
+        metric_observe_us(m->latency, us);
 
     char code[16];
     const char *const labels[] = {route ? http_method_name(route->method) : "other", route ? route->path : "other", code};
@@ -329,7 +341,8 @@ static void api_end(void *ctx, struct http_exchange *x, bool sent) {
     const struct call *c = x->user;
     const struct route *route = c ? c->route : NULL;
     int64_t us = (clock_mono(api->o.clock).ns - x->started.ns) / 1000;
-    meter(api, route, x, us);
+    // How long a client chose to wait says nothing about us.
+    meter(api, route, x, x->stream ? -1 : c && c->waiting ? us - c->waiting->asleep_ns / 1000 : us);
 
     // probes come every few seconds: at the usual level they would only bury the rest
     enum log_level level = route && str_is(str_of(route->bucket), "health") ? LOG_DEBUG : LOG_INFO;
@@ -339,7 +352,7 @@ static void api_end(void *ctx, struct http_exchange *x, bool sent) {
     fields[n++] = (struct log_field)LOG_TEXT("route", route ? route->path : "none");
     fields[n++] = (struct log_field)LOG_INT("status", x->status);
     fields[n++] = (struct log_field)LOG_INT("us", us);
-    fields[n++] = (struct log_field)LOG_INT("bytes", (int64_t)x->reply.n);
+    fields[n++] = (struct log_field)LOG_INT("bytes", x->stream ? (int64_t)x->streamed : (int64_t)x->reply.n);
     if (c && c->partner.id)
         fields[n++] = (struct log_field)LOG_INT("partner", c->partner.id);
     if (c && str_present(c->operator_name))
@@ -394,6 +407,8 @@ enum err_kind api_open_routes(const struct api_options *o, const struct route *r
     api->process = o->node << API_PROCESS_BITS | (int64_t)(1 + rng_below(o->rng, (UINT64_C(1) << API_PROCESS_BITS) - 1));
     park_open(api);
     pthread_mutex_init(&api->sandbox_calls.lock, NULL);
+    api->waits = waits_open(o->store, o->clock);
+    store_on_commit(o->store, NEWS_EVENTS, waits_news, api->waits);
 
     static const char *const request_labels[] = {"method", "route", "code"};
     static const char *const state_label[] = {"state"};
@@ -412,6 +427,7 @@ enum err_kind api_open_routes(const struct api_options *o, const struct route *r
     api->replays = metric_child(metric_family("topupd_idempotent_replays_total", "Calls answered with the stored answer of an earlier one.",
                                               METRIC_COUNTER, NULL, 0),
                                 NULL);
+    api->waiting = metric_child(metric_family("topupd_waiting", "Long polls and event streams that wait.", METRIC_GAUGE, NULL, 0), NULL);
     struct metric_family *orders = metric_family("topupd_orders", "Orders that are not finished, by state.", METRIC_GAUGE, state_label, 1);
     struct metric_family *tasks = metric_family("topupd_tasks", "Tasks that are not finished, by state.", METRIC_GAUGE, state_label, 1);
     for (size_t i = 0; i < ARRAY_LEN(api->orders); i++)
@@ -428,6 +444,7 @@ void api_close(struct api *a) {
         return;
     api_stop(a);
     pthread_mutex_destroy(&a->sandbox_calls.lock);
+    waits_close(a->waits);
     park_close(a);
     router_close(a->router);
     free(a->meters);
@@ -435,7 +452,8 @@ void api_close(struct api *a) {
 }
 
 struct http_handler api_handler(struct api *a) {
-    return (struct http_handler){.handle = api_handle, .resume = api_resume, .refuse = api_refuse, .end = api_end, .ctx = a};
+    return (struct http_handler){
+        .handle = api_handle, .resume = api_resume, .more = api_more, .refuse = api_refuse, .end = api_end, .ctx = a};
 }
 
 const struct api_options *api_settings(const struct api *a) {
@@ -444,4 +462,5 @@ const struct api_options *api_settings(const struct api *a) {
 
 void api_draining(struct api *a) {
     atomic_store(&a->draining, true);
+    waits_drain(a->waits);
 }

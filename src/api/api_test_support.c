@@ -9,6 +9,7 @@
 #include "base/date.h"
 #include "base/secret.h"
 #include "core/event.h"
+#include "store/store_event.h"
 #include "store/store_order.h"
 #include "store/store_partner.h"
 #include "store/store_product.h"
@@ -196,6 +197,7 @@ struct exchange {
     bool has_body;
     const struct header *headers;
     bool later, resumed;
+    bool ended; // a stream
 };
 
 static struct str side_header(struct http_exchange *x, const char *name) {
@@ -212,7 +214,7 @@ static struct str side_header(struct http_exchange *x, const char *name) {
 
 static void side_resume(struct http_exchange *x) {
     struct exchange *e = (struct exchange *)x;
-    assert_false(e->resumed);
+    assert_false(e->resumed); // once
     e->resumed = true;
 }
 
@@ -255,11 +257,35 @@ bool api_test_waits(const struct exchange *e) {
     return e->later && !e->resumed;
 }
 
+bool api_test_asleep(struct api_test *t, struct exchange *e) {
+    if (e->later && e->resumed) {
+        e->resumed = false;
+        e->later = t->handler.resume(t->handler.ctx, &e->x) == HTTP_LATER;
+    }
+    return e->later;
+}
+
+bool api_test_more(struct api_test *t, struct exchange *e, struct buf *said) {
+    struct http_exchange *x = &e->x;
+    assert_true(x->stream);
+    bool asleep = api_test_waits(e);
+    while (!e->ended && !asleep) {
+        e->resumed = e->later = false;
+        buf_add_str(said, buf_str(&x->reply));
+        buf_clear(&x->reply);
+        enum http_more more = t->handler.more(t->handler.ctx, x);
+        e->ended = more == HTTP_END;
+        e->later = asleep = more == HTTP_WAIT;
+        assert_int_equal(more == HTTP_MORE, x->reply.n > 0);
+    }
+    return !e->ended;
+}
+
 void api_test_end(struct api_test *t, struct exchange *e, struct answer *a) {
     answer_release(a);
     assert_int_equal(e->later, e->resumed); // whoever took it has said so once, or nobody took it
     if (e->later)
-        t->handler.resume(t->handler.ctx, &e->x);
+        assert_int_equal(t->handler.resume(t->handler.ctx, &e->x), HTTP_REPLY);
     t->handler.end(t->handler.ctx, &e->x, true);
 
     a->status = e->x.status;
@@ -268,6 +294,7 @@ void api_test_end(struct api_test *t, struct exchange *e, struct answer *a) {
     keep_header(&e->x, "Cache-Control", a->cache_control, sizeof a->cache_control);
     keep_header(&e->x, "X-Correlation-ID", a->correlation, sizeof a->correlation);
     keep_header(&e->x, "Idempotent-Replayed", a->replayed, sizeof a->replayed);
+    keep_header(&e->x, "Preference-Applied", a->preference_applied, sizeof a->preference_applied);
     a->body = e->x.reply;
     a->json = json_loadb(buf_str(&a->body).p, a->body.n, JSON_REJECT_DUPLICATES, NULL);
     arena_release(&e->x.arena);
@@ -329,6 +356,22 @@ struct ending {
     struct str failure; // STR_NONE: COMPLETED
 };
 
+static enum err_kind tell(struct tx *tx, const struct order *o, struct err *err) {
+    struct buf payload;
+    struct order_was was = order_was_in(ORDER_ACCEPTED);
+    buf_init(&payload, EVENT_PAYLOAD_MAX);
+    event_pack_order(&payload, o, &was);
+    struct event e = {.partner_id = o->partner_id,
+                      .type = event_of_order(o->state),
+                      .created = tx_now(tx),
+                      .order_id = o->id,
+                      .iccid = o->iccid,
+                      .payload = buf_str(&payload)};
+    enum err_kind kind = store_event_append(tx, &e, err);
+    buf_release(&payload);
+    return kind;
+}
+
 static enum err_kind end_order(struct tx *tx, void *ctx, struct err *err) {
     struct ending *e = ctx;
     struct arena *a = &e->t->arena;
@@ -349,7 +392,7 @@ static enum err_kind end_order(struct tx *tx, void *ctx, struct err *err) {
     o.state = str_present(e->failure) ? ORDER_FAILED : ORDER_COMPLETED;
     o.failure = e->failure;
     if (o.state == ORDER_FAILED)
-        return store_order_update(tx, &o, err);
+        return (kind = store_order_update(tx, &o, err)) ? kind : tell(tx, &o, err);
     if (o.iccid == ICCID_NONE) {
         if ((kind = store_sim_take_profile(tx, o.partner_id, false, a, &sim, err)))
             return kind;
@@ -361,7 +404,7 @@ static enum err_kind end_order(struct tx *tx, void *ctx, struct err *err) {
     }
     sim.service = SIM_ACTIVE;
     order_subscription(&o, &p, o.created, &s);
-    if ((kind = store_order_update(tx, &o, err)) || (kind = store_sim_update(tx, &sim, err)))
+    if ((kind = store_order_update(tx, &o, err)) || (kind = store_sim_update(tx, &sim, err)) || (kind = tell(tx, &o, err)))
         return kind;
     return store_subscription_insert(tx, &s, err);
 }

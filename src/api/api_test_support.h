@@ -56,7 +56,7 @@ struct answer {
     int status;
     struct buf body;
     json_t *json; // NULL when the body is no JSON object
-    char content_type[64], location[256], cache_control[64], correlation[160], replayed[8];
+    char content_type[64], location[256], cache_control[64], correlation[160], replayed[8], preference_applied[64];
 };
 struct header {
     const char *name, *value;
@@ -73,6 +73,10 @@ struct exchange *api_test_begin(struct api_test *t, int token, enum http_method 
                                 const struct header *headers);
 bool api_test_waits(const struct exchange *e);
 void api_test_end(struct api_test *t, struct exchange *e, struct answer *a);
+// The same, after it has been given the chance to go on if it was resumed.
+bool api_test_asleep(struct api_test *t, struct exchange *e);
+// What a stream says now; false: it has ended. A stream may be ended at any time, like a client that leaves while it is not asleep.
+bool api_test_more(struct api_test *t, struct exchange *e, struct buf *said);
 
 #define GET(target) api_test_call(&t, &a, 0, HTTP_GET, target, NULL, NULL)
 #define POST(target, body) api_test_call(&t, &a, 0, HTTP_POST, target, body, NULL)

@@ -23,12 +23,17 @@
  * too: when parse returned ERR_MALFORMED or ERR_INVALID, work runs with a reader, call->failed tells it so, `err` holds what parse
  * found; it must look, err_add and not write.
  *
+ * A call that reads may wait until there is something to read: parse says so (call_may_wait), and work, each time that it finds nothing
+ * yet, calls call_not_yet. It is run again when something was committed that it waits for, and at the latest when its time is over;
+ * meanwhile it costs memory and no thread.
+ *
  * Headers that arrive are read with http_header(call->x, ...) in parse, not in work: a job may outlive the connection.
  */
 #ifndef API_CALL_H
 #define API_CALL_H
 
 #include "api/api.h"
+#include "api/wait.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "core/partner.h"
@@ -37,6 +42,16 @@ enum access { ACCESS_PUBLIC, ACCESS_PARTNER, ACCESS_OPERATOR, ACCESS_SANDBOX };
 enum work_kind { WORK_NONE, WORK_READ, WORK_WRITE };
 
 #define PATH_PARAMS_MAX 4
+
+// What a call that may wait keeps; call_wait.c's.
+struct call_waiting {
+    struct wait wait;
+    struct mono until, since;
+    int64_t asleep_ns;
+    int seconds, preferred; // as the query, or else the header, says; 0 when it does not
+    bool not_yet;
+};
+#define CALL_WAIT_MAX_S 60
 
 struct route;
 struct idem_call;
@@ -66,6 +81,8 @@ struct call {
     struct idem_call *idem; // NULL: no key
     struct call *parked_next;
     void (*release)(struct call *c); // parse's: gives back what the call holds besides memory, once it is over and before it is answered
+    struct call_waiting *waiting;    // NULL: it never waits
+    enum http_more (*more)(struct call *c); // of a reply that is a stream
     // From here on a new call is not wiped: most of it is room for messages that hardly any call has.
     struct err err;
     struct store_job job; // WORK_WRITE; set when it is submitted
@@ -91,6 +108,16 @@ static inline struct wall call_partner_now(const struct call *c) {
 
 // In work, with call->again: what the next job finds in call->note.
 void call_note(struct call *c, struct str note);
+
+// ---- waiting ----
+// In parse: the call may wait for events of these types (bits 1 << type), of this order or (zero) of any of the partner's, if the client
+// said so. Faults of `wait` are added to `err`.
+enum err_kind call_may_wait(struct call *c, struct uuid order_id, uint64_t types, struct err *err);
+void call_not_yet(struct call *c);
+int call_wait_seconds(const struct call *c); // what the query asked for; 0: nothing
+// api.c's: reads, and again, until there is something or the time is over. False: it sleeps, and is not to be looked at; call again when it
+// was resumed. True: c->failed says how it went.
+NODISCARD bool call_read(struct call *c, enum err_kind (*read)(struct call *c));
 
 // ---- replies ----
 // Starts a JSON reply: sets status and content type; the caller writes one object or array on the returned writer.

@@ -63,7 +63,7 @@ enum err_kind order_get_parse(struct call *c, struct err *err) {
     if (!uuid_parse(c->params[0], &s->id))
         return no_such_order(err);
     c->order_id = s->id;
-    return ERR_NONE;
+    return call_may_wait(c, s->id, UINT64_C(1) << EVENT_ORDER_COMPLETED | UINT64_C(1) << EVENT_ORDER_FAILED, err);
 }
 
 enum err_kind order_get_work(struct call *c, struct tx *tx, struct err *err) {
@@ -75,6 +75,8 @@ enum err_kind order_get_work(struct call *c, struct tx *tx, struct err *err) {
         return kind;
     if (s->order.partner_id != c->partner.id)
         return err_set(err, ERR_DENIED, "id: the order belongs to another partner");
+    if (!order_finished(s->order.state))
+        call_not_yet(c);
     return ERR_NONE;
 }
 

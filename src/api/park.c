@@ -60,6 +60,7 @@ void api_turn(struct api *api) {
         if (!call_go_on(c))
             http_resume(c->x);
     }
+    waits_turn(api->waits);
     idem_upkeep(api, clock_mono(api->o.clock));
 }
 
@@ -93,6 +94,9 @@ static void *turn_main(void *ctx) {
 
 enum err_kind api_run(struct api *api, struct err *err) {
     CHECK(!api->park.running);
+    enum err_kind kind = waits_run(api->waits, err);
+    if (kind)
+        return kind;
     int rc = pthread_create(&api->park.thread, NULL, turn_main, api);
     if (rc != 0)
         return err_set(err, ERR_INTERNAL, "no thread for the API: %s", strerror(rc));
@@ -102,6 +106,7 @@ enum err_kind api_run(struct api *api, struct err *err) {
 
 void api_stop(struct api *api) {
     struct park *p = &api->park;
+    waits_stop(api->waits);
     pthread_mutex_lock(&p->lock);
     p->stopped = true;
     pthread_cond_signal(&p->changed);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/routes.h"
 #include "api/admin.h"
+#include "api/events.h"
 #include "api/orders.h"
 #include "api/preferences.h"
 #include "api/products.h"
@@ -32,6 +33,9 @@ const struct route api_routes[] = {
     {HTTP_POST, "/v2/orders",      ACCESS_PARTNER, "orders", WORK_WRITE, BODY_JSON, order_create_parse, order_create_work, order_create_reply, true},
     {HTTP_GET,  "/v2/orders",      ACCESS_PARTNER, "orders", WORK_READ,  BODY_NONE, order_list_parse,   order_list_work,   order_list_reply},
     {HTTP_GET,  "/v2/orders/{id}", ACCESS_PARTNER, "orders", WORK_READ,  BODY_NONE, order_get_parse,    order_get_work,    order_get_reply},
+
+    // ---- partners: events ----
+    {HTTP_GET, "/v2/events", ACCESS_PARTNER, "events", WORK_READ, BODY_NONE, event_list_parse, event_list_work, event_list_reply},
 
     // ---- partners: products ----
     {HTTP_GET, "/v2/products",      ACCESS_PARTNER, "products", WORK_READ, BODY_NONE, product_list_parse, product_list_work, product_list_reply},

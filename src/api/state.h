@@ -9,6 +9,7 @@
 
 #include "api/api.h"
 #include "api/router.h"
+#include "api/wait.h"
 #include "base/metrics.h"
 
 // Statuses that have a counter of their own at hand; others take the slow way through metric_child.
@@ -44,6 +45,8 @@ struct api {
     struct router *router;
     int64_t process;
     struct park park;
+    struct waits *waits;
+    struct metric *waiting;
     struct {
         struct store_job job;
         struct mono last;

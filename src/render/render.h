@@ -9,7 +9,9 @@
 #ifndef RENDER_RENDER_H
 #define RENDER_RENDER_H
 
+#include "base/arena.h"
 #include "base/json.h"
+#include "core/event.h"
 #include "core/order.h"
 #include "core/product.h"
 #include "core/sim.h"
@@ -26,6 +28,11 @@ void render_order_created(struct jw *w, const char *key, struct links l, const s
 void render_product(struct jw *w, const char *key, struct links l, const struct product *p);
 void render_sim(struct jw *w, const char *key, struct links l, const struct sim *s);
 void render_subscription(struct jw *w, const char *key, struct links l, const struct subscription *s);
+
+// The envelope, with the resource as it was then and what has changed. Unpacks into `a`; an error is the log's (ERR_CORRUPT), and then what
+// was written is not to be used.
+NODISCARD enum err_kind render_event(struct jw *w, const char *key, struct links l, const struct event *e, struct arena *a,
+                                     struct err *err);
 
 // Names of notification types, in the order of the enum, NULL-terminated.
 extern const char *const notification_words[];
