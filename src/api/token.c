@@ -73,19 +73,10 @@ static void form_parse(struct call *c, struct token_call *s, struct credentials 
     }
 }
 
-// Standard base64 by way of the URL-safe one.
-static struct str base64_decode(struct arena *a, struct str in) {
-    char *text = in.n <= BASIC_MAX ? arena_alloc(a, in.n + 1) : NULL;
-    uint8_t *out = text ? arena_alloc(a, in.n + 1) : NULL;
+static struct str basic_decode(struct arena *a, struct str in) {
+    uint8_t *out = in.n <= BASIC_MAX ? arena_alloc(a, in.n + 1) : NULL;
     size_t n;
-    if (!out)
-        return STR_NONE;
-    for (size_t i = 0; i < in.n; i++) {
-        if (in.p[i] == '-' || in.p[i] == '_')
-            return STR_NONE;
-        text[i] = in.p[i] == '+' ? '-' : in.p[i] == '/' ? '_' : in.p[i];
-    }
-    return base64url_decode((struct str){text, in.n}, out, in.n, &n) ? (struct str){(char *)out, n} : STR_NONE;
+    return out && base64_decode(in, out, in.n, &n) ? (struct str){(char *)out, n} : STR_NONE;
 }
 
 static bool is_printable(struct str text) {
@@ -102,7 +93,7 @@ static struct str unescape(struct arena *a, struct str text, bool *bad) {
 // RFC 6749 section 2.3.1 has both parts form-encoded inside Basic; many clients send them as they are. So the reading of the RFC is tried
 // first and the literal one after it, when they differ.
 static void basic_parse(struct call *c, struct token_call *s, struct str encoded) {
-    struct str text = base64_decode(c->arena, encoded);
+    struct str text = basic_decode(c->arena, encoded);
     struct credentials literal;
     literal.secret = str_cut(text, ':', &literal.client);
     if (!str_present(text) || !str_present(literal.secret) || !is_printable(text)) {

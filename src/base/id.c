@@ -152,11 +152,13 @@ bool long_id_parse(struct str text, struct uuid *out) {
     return true;
 }
 
-// ---- base64url ----
+// ---- base64 ----
 
-static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+#define LETTERS_AND_DIGITS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+static const char alphabet_url[] = LETTERS_AND_DIGITS "-_";
+static const char alphabet_standard[] = LETTERS_AND_DIGITS "+/";
 
-size_t base64url_encode(const void *in, size_t n, bool pad, char *out) {
+static size_t encode(const char *alphabet, const void *in, size_t n, bool pad, char *out) {
     const uint8_t *p = in;
     char *to = out;
     for (; n >= 3; n -= 3, p += 3) {
@@ -183,7 +185,15 @@ size_t base64url_encode(const void *in, size_t n, bool pad, char *out) {
     return (size_t)(to - out);
 }
 
-static int digit_value(char c) {
+size_t base64url_encode(const void *in, size_t n, bool pad, char *out) {
+    return encode(alphabet_url, in, n, pad, out);
+}
+
+size_t base64_encode(const void *in, size_t n, char *out) {
+    return encode(alphabet_standard, in, n, true, out);
+}
+
+static int digit_value(const char *alphabet, char c) {
     if (c >= 'A' && c <= 'Z') {
         return c - 'A';
     }
@@ -193,7 +203,7 @@ static int digit_value(char c) {
     if (c >= '0' && c <= '9') {
         return c - '0' + 52;
     }
-    return c == '-' ? 62 : c == '_' ? 63 : -1;
+    return c == alphabet[62] ? 62 : c == alphabet[63] ? 63 : -1;
 }
 
 bool long_id_well_formed(struct str text) {
@@ -201,14 +211,14 @@ bool long_id_well_formed(struct str text) {
         return false;
     }
     for (size_t i = 0; i < text.n - 1; i++) {
-        if (digit_value(text.p[i]) < 0) {
+        if (digit_value(alphabet_url, text.p[i]) < 0) {
             return false;
         }
     }
     return true;
 }
 
-bool base64url_decode(struct str in, uint8_t *out, size_t size, size_t *n) {
+static bool decode(const char *alphabet, struct str in, uint8_t *out, size_t size, size_t *n) {
     size_t digits = in.n;
     if (in.n > 0 && in.n % 4 == 0) { // only a whole last group can be padded
         digits -= in.p[digits - 1] == '=';
@@ -222,7 +232,7 @@ bool base64url_decode(struct str in, uint8_t *out, size_t size, size_t *n) {
     size_t have = 0;
     size_t done = 0;
     for (size_t i = 0; i < digits; i++) {
-        int v = digit_value(in.p[i]);
+        int v = digit_value(alphabet, in.p[i]);
         if (v < 0) {
             return false;
         }
@@ -238,4 +248,12 @@ bool base64url_decode(struct str in, uint8_t *out, size_t size, size_t *n) {
     }
     *n = done;
     return true;
+}
+
+bool base64url_decode(struct str in, uint8_t *out, size_t size, size_t *n) {
+    return decode(alphabet_url, in, out, size, n);
+}
+
+bool base64_decode(struct str in, uint8_t *out, size_t size, size_t *n) {
+    return decode(alphabet_standard, in, out, size, n);
 }

@@ -52,5 +52,8 @@ bool long_id_well_formed(struct str text);
 // stray character or when it does not fit; it takes padded and unpadded text.
 size_t base64url_encode(const void *in, size_t n, bool pad, char *out);
 bool base64url_decode(struct str in, uint8_t *out, size_t size, size_t *n);
+// The same with the standard alphabet (RFC 4648 section 4), always padded when written.
+size_t base64_encode(const void *in, size_t n, char *out);
+bool base64_decode(struct str in, uint8_t *out, size_t size, size_t *n);
 
 #endif

@@ -216,6 +216,26 @@ static void base64url_reads_back_and_never_overflows(void **state UNUSED) {
     }
 }
 
+static void base64_has_the_standard_alphabet_and_padding(void **state UNUSED) {
+    static const struct {
+        const char *bytes, *text;
+    } rows[] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}, {"\xfb\xff\xfe", "+//+"}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char text[16];
+        uint8_t back[16];
+        size_t n = strlen(rows[i].bytes), got = 99;
+        assert_int_equal(base64_encode(rows[i].bytes, n, text), strlen(rows[i].text));
+        assert_string_equal(text, rows[i].text);
+        assert_true(base64_decode(str_of(text), back, sizeof(back), &got));
+        assert_int_equal(got, n);
+        assert_memory_equal(back, rows[i].bytes, n);
+    }
+    uint8_t back[16];
+    size_t got;
+    assert_false(base64_decode(STR("-__-"), back, sizeof(back), &got));
+    assert_false(base64url_decode(STR("+//+"), back, sizeof(back), &got));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ids_are_uuid_version_7_with_time_and_partner),
@@ -228,6 +248,7 @@ int main(void) {
         cmocka_unit_test(product_ids_are_well_formed_without_the_check),
         cmocka_unit_test(base64url_has_the_vectors_of_rfc_4648),
         cmocka_unit_test(base64url_reads_back_and_never_overflows),
+        cmocka_unit_test(base64_has_the_standard_alphabet_and_padding),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <pthread.h>
 
 #include "base/id.h"
@@ -20,6 +21,13 @@ static void fetch_sha256(void) {
 void sha256_of(struct str data, uint8_t out[32]) {
     pthread_once(&sha256_once, fetch_sha256);
     CHECK(EVP_Digest(data.p, data.n, out, NULL, sha256, NULL) == 1);
+}
+
+void hmac_sha256_of(const void *key, size_t n, struct str data, uint8_t out[32]) {
+    unsigned written = 0;
+    CHECK(n <= SECRET_MAX);
+    pthread_once(&sha256_once, fetch_sha256);
+    CHECK(HMAC(sha256, key, (int)n, (const unsigned char *)data.p, data.n, out, &written) && written == 32);
 }
 
 // SHA-256 of salt and secret. The caller has looked at the secret's length.

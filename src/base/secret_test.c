@@ -77,6 +77,21 @@ static void equality_and_wiping(void **state UNUSED) {
     assert_memory_equal(key, "\0\0\0\0", 4);
 }
 
+// Cases 2 and 3 of RFC 4231, section 4.
+static void hmac_sha256_has_the_vectors_of_rfc_4231(void **state UNUSED) {
+    static const uint8_t second[32] = {0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e, 0x6a, 0x04, 0x24, 0x26, 0x08, 0x95, 0x75, 0xc7,
+                                       0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43};
+    static const uint8_t third[32] = {0x77, 0x3e, 0xa9, 0x1e, 0x36, 0x80, 0x0e, 0x46, 0x85, 0x4d, 0xb8, 0xeb, 0xd0, 0x91, 0x81, 0xa7,
+                                      0x29, 0x59, 0x09, 0x8b, 0x3e, 0xf8, 0xc1, 0x22, 0xd9, 0x63, 0x55, 0x14, 0xce, 0xd5, 0x65, 0xfe};
+    uint8_t sum[32], key[20], data[50];
+    hmac_sha256_of("Jefe", 4, STR("what do ya want for nothing?"), sum);
+    assert_memory_equal(sum, second, sizeof(sum));
+    memset(key, 0xaa, sizeof(key));
+    memset(data, 0xdd, sizeof(data));
+    hmac_sha256_of(key, sizeof(key), (struct str){(const char *)data, sizeof(data)}, sum);
+    assert_memory_equal(sum, third, sizeof(sum));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_has_the_vectors_of_fips_180),
@@ -85,6 +100,7 @@ int main(void) {
         cmocka_unit_test(the_same_secret_hashes_differently_each_time),
         cmocka_unit_test(a_secret_from_outside_may_be_of_any_length),
         cmocka_unit_test(equality_and_wiping),
+        cmocka_unit_test(hmac_sha256_has_the_vectors_of_rfc_4231),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,6 +43,8 @@ const char *event_type_name(enum event_type t) {
         return "sim.eid_changed";
     case EVENT_WEBHOOK_DISABLED:
         return "webhook.disabled";
+    case EVENT_WEBHOOK_TEST:
+        return "webhook.test";
     }
     return NULL;
 }

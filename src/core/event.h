@@ -34,6 +34,7 @@ enum event_type { // stored as a number: never renumber, append only
     EVENT_SIM_STATUS_CHANGED = 22,
     EVENT_SIM_EID_CHANGED = 23,
     EVENT_WEBHOOK_DISABLED = 30,
+    EVENT_WEBHOOK_TEST = 31, // never in the log: sent to one endpoint, on request
 };
 #define EVENT_TYPES_MAX 64                      // numbers stay below it: a set of types is a bit mask
 const char *event_type_name(enum event_type t); // "order.accepted"; NULL when unknown

@@ -496,7 +496,7 @@ static void event_types_have_names_and_keep_their_numbers(void **state) {
         {1, "order.accepted"},        {2, "order.fulfilling"},        {3, "order.completed"},         {4, "order.failed"},
         {10, "subscription.pending"}, {11, "subscription.activated"}, {12, "subscription.threshold"}, {13, "subscription.depleted"},
         {14, "subscription.expired"}, {20, "sim.activated"},          {21, "sim.download_progress"},  {22, "sim.status_changed"},
-        {23, "sim.eid_changed"},      {30, "webhook.disabled"},
+        {23, "sim.eid_changed"},      {30, "webhook.disabled"},       {31, "webhook.test"},
     };
     size_t found = 0;
     for (int t = -1; t < 256; t++) {

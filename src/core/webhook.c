@@ -37,6 +37,17 @@ uint64_t webhook_wants(const struct webhook *w) {
     return types;
 }
 
+void webhook_secret_format(const void *bytes, size_t n, char out[WEBHOOK_SECRET_TEXT]) {
+    CHECK(n <= WEBHOOK_SECRET_MAX);
+    memcpy(out, "whsec_", 6);
+    base64_encode(bytes, n, out + 6);
+}
+
+bool webhook_secret_parse(struct str text, uint8_t out[WEBHOOK_SECRET_MAX], size_t *n) {
+    return str_starts(text, "whsec_") && base64_decode((struct str){text.p + 6, text.n - 6}, out, WEBHOOK_SECRET_MAX, n) &&
+           *n >= WEBHOOK_SECRET_MIN;
+}
+
 static void go_on_behind(struct webhook *w, int64_t sequence) {
     w->cursor = sequence + 1;
     w->attempts = 0;

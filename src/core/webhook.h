@@ -41,6 +41,12 @@ int64_t retry_delay_ms(int attempts, uint64_t random, int64_t retry_after_s, int
 #define WEBHOOK_SECRET_MAX 64 // bytes, as Standard Webhooks says
 #define WEBHOOK_SECRETS_MAX 4 // live at once: rotation with overlap
 
+// A secret as text, as Standard Webhooks writes it: "whsec_" and base64. parse: false unless it is that, of WEBHOOK_SECRET_MIN to _MAX
+// bytes.
+#define WEBHOOK_SECRET_TEXT (6 + 4 * ((WEBHOOK_SECRET_MAX + 2) / 3) + 1)
+void webhook_secret_format(const void *bytes, size_t n, char out[WEBHOOK_SECRET_TEXT]);
+bool webhook_secret_parse(struct str text, uint8_t out[WEBHOOK_SECRET_MAX], size_t *n);
+
 enum webhook_state { WEBHOOK_ENABLED, WEBHOOK_DISABLED, WEBHOOK_FAILED, WEBHOOK_GONE };
 extern const char *const webhook_state_words[]; // "ENABLED", ...
 

@@ -147,6 +147,33 @@ static void webhook_wants_what_its_patterns_name(void **state UNUSED) {
     assert_true(webhook_wants(&w) == 0);
 }
 
+static void webhook_secret_text_is_that_of_standard_webhooks(void **state UNUSED) {
+    uint8_t bytes[WEBHOOK_SECRET_MAX];
+    char text[WEBHOOK_SECRET_TEXT];
+    size_t n = 0;
+    assert_true(webhook_secret_parse(STR("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), bytes, &n));
+    assert_int_equal(n, 24);
+    webhook_secret_format(bytes, n, text);
+    assert_string_equal(text, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw");
+    memset(bytes, 0xff, sizeof bytes);
+    webhook_secret_format(bytes, sizeof bytes, text);
+    assert_int_equal(strlen(text), WEBHOOK_SECRET_TEXT - 1);
+    assert_true(webhook_secret_parse(str_of(text), bytes, &n));
+    assert_int_equal(n, WEBHOOK_SECRET_MAX);
+    static const char *const bad[] = {"",
+                                      "whsec_",
+                                      "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                                      "WHSEC_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+                                      "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2La",     // 21 bytes
+                                      "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS-", // the other alphabet
+                                      "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw "};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_false(webhook_secret_parse(str_of(bad[i]), bytes, &n));
+    char huge[128] = "whsec_";
+    memset(huge + 6, 'A', 92); // 69 bytes
+    assert_false(webhook_secret_parse(str_of(huge), bytes, &n));
+}
+
 static void notification_types_of_events(void **state UNUSED) {
     int count[NOTIFY_TYPES] = {0};
     for (int t = 0; t < EVENT_TYPES_MAX; t++)
@@ -191,6 +218,7 @@ int main(void) {
         cmocka_unit_test(webhook_that_is_gone_is_disabled_at_once),
         cmocka_unit_test(webhook_survives_a_clock_that_is_set_back),
         cmocka_unit_test(webhook_wants_what_its_patterns_name),
+        cmocka_unit_test(webhook_secret_text_is_that_of_standard_webhooks),
         cmocka_unit_test(notification_types_of_events),
         cmocka_unit_test(webhook_event_packs_and_unpacks),
     };
