@@ -10,8 +10,7 @@
 
 const char *const notification_words[] = {"USAGE_THRESHOLD", "SUBSCRIPTION_END", "DOWNLOAD_PROGRESS", NULL};
 
-static void link_to(struct jw *w, const char *key, const char *base, const char *fmt, ...) PRINTF_LIKE(4, 5);
-static void link_to(struct jw *w, const char *key, const char *base, const char *fmt, ...) {
+void render_link(struct jw *w, const char *key, const char *base, const char *fmt, ...) {
     char text[LINK_MAX];
     size_t n = strlen(base);
     int more = -1;
@@ -79,7 +78,7 @@ void render_order(struct jw *w, const char *key, struct links l, const struct or
         put_failure(w, o->failure);
     if (o->state != ORDER_COMPLETED) {
         links_begin(w);
-        link_to(w, "_self", l.base_url, "/v2/orders/%s", id);
+        render_link(w, "_self", l.base_url, "/v2/orders/%s", id);
         links_end(w);
         jw_end_object(w);
         return;
@@ -99,12 +98,12 @@ void render_order(struct jw *w, const char *key, struct links l, const struct or
     jw_end_object(w);
 
     links_begin(w);
-    link_to(w, "_self", l.base_url, "/v2/orders/%s", id);
-    link_to(w, "_sim", l.base_url, "/v2/sims/%s", iccid);
-    link_to(w, "_subscription", l.base_url, "/v2/subscriptions/%s", subscription);
+    render_link(w, "_self", l.base_url, "/v2/orders/%s", id);
+    render_link(w, "_sim", l.base_url, "/v2/sims/%s", iccid);
+    render_link(w, "_subscription", l.base_url, "/v2/subscriptions/%s", subscription);
     if (profile) {
-        link_to(w, "_lpa", "", "1$" STR_FMT "$" STR_FMT, STR_ARG(o->smdp), STR_ARG(o->matching_id));
-        link_to(w, "_qrcode", l.qr_url, "/LPA:1$" STR_FMT "$" STR_FMT, STR_ARG(o->smdp), STR_ARG(o->matching_id));
+        render_link(w, "_lpa", "", "1$" STR_FMT "$" STR_FMT, STR_ARG(o->smdp), STR_ARG(o->matching_id));
+        render_link(w, "_qrcode", l.qr_url, "/LPA:1$" STR_FMT "$" STR_FMT, STR_ARG(o->smdp), STR_ARG(o->matching_id));
         jw_str(w, "_smdp", o->smdp);
     }
     links_end(w);
@@ -121,7 +120,7 @@ void render_order_created(struct jw *w, const char *key, struct links l, const s
     static const char *const spellings[] = {"_links", "links"};
     for (size_t i = 0; i < ARRAY_LEN(spellings); i++) {
         jw_object(w, spellings[i]);
-        link_to(w, "_self", l.base_url, "/v2/orders/%s", id);
+        render_link(w, "_self", l.base_url, "/v2/orders/%s", id);
         jw_end_object(w);
     }
     jw_end_object(w);
@@ -147,7 +146,7 @@ void render_product(struct jw *w, const char *key, struct links l, const struct 
     put_money(w, "price", "price_currency", &p->price);
     jw_str(w, "footprint_code", str_present(p->footprint_code) ? p->footprint_code : STR(""));
     links_begin(w);
-    link_to(w, "_self", l.base_url, "/v2/products/%s", p->public_id);
+    render_link(w, "_self", l.base_url, "/v2/products/%s", p->public_id);
     links_end(w);
     jw_end_object(w);
 }
@@ -169,11 +168,11 @@ void render_sim(struct jw *w, const char *key, struct links l, const struct sim 
     }
     jw_date_if(w, "last_modified", s->modified);
     links_begin(w);
-    link_to(w, "_self", l.base_url, "/v2/sims/%s", iccid);
-    link_to(w, "_subscriptions", l.base_url, "/v2/subscriptions?iccid=%s", iccid);
+    render_link(w, "_self", l.base_url, "/v2/sims/%s", iccid);
+    render_link(w, "_subscriptions", l.base_url, "/v2/subscriptions?iccid=%s", iccid);
     if (esim && s->matching_id.n > 0 && s->smdp.n > 0) {
-        link_to(w, "_lpa", "", "LPA:1$" STR_FMT "$" STR_FMT, STR_ARG(s->smdp), STR_ARG(s->matching_id));
-        link_to(w, "_qrcode", l.qr_url, "/LPA:1$" STR_FMT "$" STR_FMT, STR_ARG(s->smdp), STR_ARG(s->matching_id));
+        render_link(w, "_lpa", "", "LPA:1$" STR_FMT "$" STR_FMT, STR_ARG(s->smdp), STR_ARG(s->matching_id));
+        render_link(w, "_qrcode", l.qr_url, "/LPA:1$" STR_FMT "$" STR_FMT, STR_ARG(s->smdp), STR_ARG(s->matching_id));
     }
     links_end(w);
     jw_end_object(w);
@@ -204,13 +203,13 @@ void render_subscription(struct jw *w, const char *key, struct links l, const st
     jw_date_if(w, "balance_as_of", s->balance_as_of);
     put_money(w, "sold_product_price", "sold_product_currency", &s->sold);
     links_begin(w);
-    link_to(w, "_self", l.base_url, "/v2/subscriptions/%s", id);
-    link_to(w, "_sim", l.base_url, "/v2/sims/%s", iccid);
-    link_to(w, "_product", l.base_url, "/v2/products/%s", s->product_public_id);
+    render_link(w, "_self", l.base_url, "/v2/subscriptions/%s", id);
+    render_link(w, "_sim", l.base_url, "/v2/sims/%s", iccid);
+    render_link(w, "_product", l.base_url, "/v2/products/%s", s->product_public_id);
     if (subscription_can(s, SUB_CUE_ACTIVATE))
-        link_to(w, "_activate", l.base_url, "/v2/subscriptions/%s/activate", id);
+        render_link(w, "_activate", l.base_url, "/v2/subscriptions/%s/activate", id);
     if (subscription_can(s, SUB_CUE_EXPIRE))
-        link_to(w, "_expire", l.base_url, "/v2/subscriptions/%s/expire", id);
+        render_link(w, "_expire", l.base_url, "/v2/subscriptions/%s/expire", id);
     links_end(w);
     jw_end_object(w);
 }
@@ -232,8 +231,8 @@ void render_preferences(struct jw *w, const char *key, struct links l, iccid_t i
     }
     jw_end_array(w);
     links_begin(w);
-    link_to(w, "_self", l.base_url, "/v2/sims/%s/preferences", text);
-    link_to(w, "_sim", l.base_url, "/v2/sims/%s", text);
+    render_link(w, "_self", l.base_url, "/v2/sims/%s/preferences", text);
+    render_link(w, "_sim", l.base_url, "/v2/sims/%s", text);
     links_end(w);
     jw_end_object(w);
 }

@@ -16,6 +16,7 @@
 #include "core/product.h"
 #include "core/sim.h"
 #include "core/subscription.h"
+#include "core/webhook.h"
 #include "store/store_sim.h"
 
 struct links {
@@ -33,6 +34,16 @@ void render_subscription(struct jw *w, const char *key, struct links l, const st
 // was written is not to be used.
 NODISCARD enum err_kind render_event(struct jw *w, const char *key, struct links l, const struct event *e, struct arena *a,
                                      struct err *err);
+
+// `secret`: shown when it was made, STR_NONE otherwise.
+void render_webhook(struct jw *w, const char *key, struct links l, const struct webhook *hook, struct str secret);
+void render_delivery(struct jw *w, const char *key, struct links l, const struct webhook_delivery *d);
+// The body of a notification of one SIM (connect-v2 section 8). *wanted is false, and nothing written, when the event is not for one.
+// Errors as those of render_event.
+NODISCARD enum err_kind render_notification(struct jw *w, const struct event *e, struct arena *a, bool *wanted, struct err *err);
+
+// A member with an absolute URL. One that is longer than a link may be fails the buffer.
+void render_link(struct jw *w, const char *key, const char *base, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
 // Names of notification types, in the order of the enum, NULL-terminated.
 extern const char *const notification_words[];

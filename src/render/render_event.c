@@ -4,8 +4,6 @@
  */
 #include "render/render.h"
 
-#include "core/webhook.h"
-
 // ---- changes: before and after of each member that is another now ----
 
 static void change_text(struct jw *w, const char *member, const char *before, const char *after) { // NULL: there was none
@@ -134,19 +132,15 @@ static enum err_kind put_progress(struct jw *w, struct links l, const struct eve
     return ERR_NONE;
 }
 
-static enum err_kind put_webhook(struct jw *w, const struct event *e, struct arena *a, struct err *err) {
+static enum err_kind put_webhook(struct jw *w, struct links l, const struct event *e, struct arena *a, struct err *err) {
     struct webhook hook;
-    char id[UUID_TEXT];
     enum err_kind kind = event_unpack_webhook(e->payload, a, &hook, err);
     if (kind)
         return kind;
-    uuid_format(hook.id, id);
-    jw_object(w, "data");
-    jw_text(w, "id", id);
-    jw_text(w, "status", webhook_state_words[hook.state]);
-    jw_end_object(w);
+    render_webhook(w, "data", l, &hook, STR_NONE);
     jw_object(w, "changes");
-    change_text(w, "status", webhook_state_words[WEBHOOK_ENABLED], webhook_state_words[hook.state]);
+    if (e->type == EVENT_WEBHOOK_DISABLED)
+        change_text(w, "status", webhook_state_words[WEBHOOK_ENABLED], webhook_state_words[hook.state]);
     jw_end_object(w);
     return ERR_NONE;
 }
@@ -171,7 +165,8 @@ static enum err_kind put_resource(struct jw *w, struct links l, const struct eve
     case EVENT_SIM_DOWNLOAD_PROGRESS:
         return put_progress(w, l, e, a, err);
     case EVENT_WEBHOOK_DISABLED:
-        return put_webhook(w, e, a, err);
+    case EVENT_WEBHOOK_TEST:
+        return put_webhook(w, l, e, a, err);
     }
     return err_set(err, ERR_CORRUPT, "the log holds an event of an unknown type, %d", (int)e->type);
 }

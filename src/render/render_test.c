@@ -312,6 +312,171 @@ static void a_link_that_is_too_long_fails_the_reply(void **state UNUSED) {
     }
 }
 
+// ---- webhooks ----
+
+static struct webhook hook(void) {
+    return (struct webhook){.id = order_id(),
+                            .partner_id = 7,
+                            .url = STR("https://hooks.example.com/in"),
+                            .types = STR("order.* sim.activated"),
+                            .state = WEBHOOK_ENABLED,
+                            .created = date("2026-11-23T12:00:00Z"),
+                            .modified = date("2026-11-23T12:00:01Z"),
+                            .cursor = 12,
+                            .due = WALL_NONE,
+                            .failing_since = WALL_NONE,
+                            .lease_until = WALL_NONE};
+}
+
+static void webhook_shows_its_secret_once_and_never_its_lease(void **state UNUSED) {
+    struct buf out;
+    struct webhook h = hook();
+    buf_init(&out, 1 << 16);
+    struct jw w = jw_on(&out);
+    render_webhook(&w, NULL, links, &h, STR("whsec_x"));
+    assert_string_equal(out.p,
+                        "{\"id\":\"" ORDER_ID "\",\"url\":\"https://hooks.example.com/in\",\"types\":[\"order.*\",\"sim.activated\"],"
+                        "\"enabled\":true,\"status\":\"ENABLED\",\"secret\":\"whsec_x\",\"created_date\":\"2026-11-23T12:00:00Z\","
+                        "\"last_modified\":\"2026-11-23T12:00:01Z\",\"next_sequence\":12,\"failed_attempts\":0,\"_metadata\":{\"links\":{"
+                        "\"_self\":\"" BASE "/v2/webhooks/" ORDER_ID "\",\"_deliveries\":\"" BASE "/v2/webhooks/" ORDER_ID "/deliveries\","
+                        "\"_test\":\"" BASE "/v2/webhooks/" ORDER_ID "/test\",\"_replay\":\"" BASE "/v2/webhooks/" ORDER_ID "/replay\","
+                        "\"_rotate_secret\":\"" BASE "/v2/webhooks/" ORDER_ID "/rotate-secret\"}}}");
+    buf_clear(&out);
+    w = jw_on(&out);
+    h.state = WEBHOOK_FAILED;
+    h.failing_since = date("2026-11-18T12:00:00Z");
+    render_webhook(&w, NULL, links, &h, STR_NONE);
+    assert_null(strstr(out.p, "secret\":"));
+    assert_non_null(strstr(out.p, "\"enabled\":false,\"status\":\"FAILED\""));
+    assert_non_null(strstr(out.p, "\"failing_since\":\"2026-11-18T12:00:00Z\""));
+    buf_release(&out);
+}
+
+static void delivery_shows_what_came_back(void **state UNUSED) {
+    struct buf out;
+    struct webhook_delivery d = {.id = order_id(),
+                                 .webhook_id = order_id(),
+                                 .partner_id = 7,
+                                 .kind = DELIVERY_EVENT,
+                                 .outcome = DELIVERY_FAILED,
+                                 .sequence = 3,
+                                 .event_type = EVENT_ORDER_COMPLETED,
+                                 .event_created = date("2026-11-23T12:00:00Z"),
+                                 .attempt = 2,
+                                 .tried = date("2026-11-23T12:00:05Z"),
+                                 .duration_ms = 31,
+                                 .status = 503,
+                                 .answer = STR("busy"),
+                                 .next = date("2026-11-23T12:01:05Z")};
+    buf_init(&out, 1 << 16);
+    struct jw w = jw_on(&out);
+    render_delivery(&w, NULL, links, &d);
+    const char *const parts[] = {
+        "\"kind\":\"EVENT\",\"outcome\":\"FAILED\",\"event_id\":\"evt_",
+        "\"event_sequence\":3,\"event_type\":\"order.completed\",\"attempt\":2,\"attempted_date\":\"2026-11-23T12:00:05Z\","
+        "\"duration_ms\":31,\"answer\":{\"status\":503,\"body\":\"busy\"},\"next_attempt_date\":\"2026-11-23T12:01:05Z\"",
+        "/redeliver\""};
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+        assert_non_null(strstr(out.p, parts[i]));
+    buf_clear(&out);
+    w = jw_on(&out);
+    d.kind = DELIVERY_TEST;
+    d.outcome = DELIVERY_PENDING;
+    d.sequence = d.status = 0;
+    d.tried = d.next = WALL_NONE;
+    render_delivery(&w, NULL, links, &d);
+    assert_null(strstr(out.p, "event_id"));
+    assert_null(strstr(out.p, "answer"));
+    assert_null(strstr(out.p, "redeliver"));
+    buf_release(&out);
+}
+
+// ---- notifications of one SIM ----
+
+static void notification_of_event(enum event_type type, struct str payload, const char *expected) {
+    struct buf out;
+    struct arena a;
+    struct err err = {0};
+    bool wanted = false;
+    struct event e = {.partner_id = 7,
+                      .sequence = 3,
+                      .type = type,
+                      .created = date("2026-11-23T12:00:00Z"),
+                      .iccid = iccid_of(ICCID),
+                      .payload = payload};
+    char id[EVENT_ID_TEXT];
+    event_id_format(&e, id);
+    buf_init(&out, 1 << 16);
+    arena_init(&a, 1 << 16);
+    struct jw w = jw_on(&out);
+    assert_int_equal(render_notification(&w, &e, &a, &wanted, &err), ERR_NONE);
+    assert_int_equal(wanted, expected != NULL);
+    if (expected) {
+        char text[1024];
+        snprintf(text, sizeof text, "{\"id\":\"%s\",%s}", id + 4, expected);
+        assert_string_equal(out.p, text);
+    } else {
+        assert_int_equal(out.n, 0);
+    }
+    arena_release(&a);
+    buf_release(&out);
+}
+
+static void notifications_have_the_documented_payloads(void **state UNUSED) {
+    struct buf p;
+    char sub[LONG_ID_TEXT], expected[512];
+    struct subscription s = {.id = order_id(),
+                             .partner_id = 7,
+                             .iccid = iccid_of(ICCID),
+                             .product_public_id = PRODUCT,
+                             .name = STR("Plan name"),
+                             .state = SUB_ACTIVE,
+                             .created = date("2026-11-01T00:00:00Z"),
+                             .activation = date("2026-11-01T00:00:00Z"),
+                             .expiry = date("2026-12-01T00:00:00Z"),
+                             .next_at = WALL_NONE,
+                             .wanted_expiry = WALL_NONE,
+                             .balance_as_of = WALL_NONE,
+                             .initial_bytes = 1000,
+                             .spent_bytes = 850,
+                             .sold = {2000, "EUR"}};
+    long_id_format(s.id, sub);
+    buf_init(&p, EVENT_PAYLOAD_MAX);
+    event_pack_subscription(&p, &s, NULL, 80);
+    snprintf(expected, sizeof expected,
+             "\"type\":\"USAGE_THRESHOLD\",\"iccid\":\"" ICCID "\",\"subscription_id\":\"%s\",\"threshold\":80,"
+             "\"expiration_date\":\"2026-12-01T00:00:00Z\",\"current_balance\":150",
+             sub);
+    notification_of_event(EVENT_SUBSCRIPTION_THRESHOLD, buf_str(&p), expected);
+    buf_clear(&p);
+    event_pack_subscription(&p, &s, NULL, 50); // the partner's own threshold: not this notification's
+    notification_of_event(EVENT_SUBSCRIPTION_THRESHOLD, buf_str(&p), NULL);
+
+    s.state = SUB_EXPIRED;
+    s.end = SUB_END_EXPIRED_BY_CALL;
+    s.expiry = WALL_NONE;
+    buf_clear(&p);
+    event_pack_subscription(&p, &s, NULL, 0);
+    snprintf(expected, sizeof expected,
+             "\"type\":\"SUBSCRIPTION_END\",\"iccid\":\"" ICCID "\",\"subscription_id\":\"%s\",\"expiration_date\":null,"
+             "\"current_balance\":150",
+             sub);
+    notification_of_event(EVENT_SUBSCRIPTION_EXPIRED, buf_str(&p), expected);
+
+    struct sim sim = {.iccid = iccid_of(ICCID), .type = SIM_ESIM, .service = SIM_ACTIVE, .esim = ESIM_DOWNLOADED, .activated = WALL_NONE};
+    struct profile_progress progress = {
+        .point = POINT_DOWNLOADED, .status = PROGRESS_SUCCESS, .eid = STR("89049032000000000000000000000001")};
+    buf_clear(&p);
+    event_pack_progress(&p, &sim, &progress);
+    snprintf(expected, sizeof expected,
+             "\"type\":\"DOWNLOAD_PROGRESS\",\"iccid\":\"" ICCID "\",\"eid\":\"89049032000000000000000000000001\","
+             "\"download_progress_step\":3,\"notification_point_description\":\"%s\",\"notification_status\":\"Executed-Success\"",
+             notification_point_text(POINT_DOWNLOADED));
+    notification_of_event(EVENT_SIM_DOWNLOAD_PROGRESS, buf_str(&p), expected);
+    notification_of_event(EVENT_ORDER_COMPLETED, STR("x"), NULL);
+    buf_release(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_order_has_both_spellings_of_its_link),
@@ -327,6 +492,9 @@ int main(void) {
         cmocka_unit_test(dates_that_are_not_known_are_left_out_and_a_balance_is_never_negative),
         cmocka_unit_test(preferences_are_a_list),
         cmocka_unit_test(a_link_that_is_too_long_fails_the_reply),
+        cmocka_unit_test(webhook_shows_its_secret_once_and_never_its_lease),
+        cmocka_unit_test(delivery_shows_what_came_back),
+        cmocka_unit_test(notifications_have_the_documented_payloads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -472,7 +472,7 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_DELIVERY_DELETE_ALL] = WRITE_KEEPS("delivery_delete_all", "DELETE FROM webhook_delivery" DELIVERY_OF),
 
     // ---- notifications of one SIM ----
-    [ST_NOTIFICATION_QUEUE] = WRITE_NOW(
+    [ST_NOTIFICATION_QUEUE] = WRITE_NOW_KEEPS(
         "notification_queue", "INSERT INTO notification (iccid, type, sequence, partner_id, attempts, wake, lease_owner)"
                               " SELECT iccid, type, ?3, ?4, 0,"
                               " CASE WHEN EXISTS (SELECT 1 FROM notification WHERE iccid = ?1 AND type = ?2) THEN NULL ELSE ?5 END, 0"
@@ -485,13 +485,13 @@ const struct statement_text statements[STATEMENTS] = {
                                   " WHERE n.partner_id = ?1 AND n.wake IS NOT NULL AND n.wake <= ?2 ORDER BY n.wake LIMIT ?3"),
     [ST_NOTIFICATION_NEXT_WAKE] =
         READS("notification_next_wake", "SELECT min(wake) FROM notification WHERE partner_id = ?1 AND wake IS NOT NULL"),
-    [ST_NOTIFICATION_CLAIM] = WRITE_NOW("notification_claim", "UPDATE notification SET lease_owner = ?5, wake = ?6" NOTIFICATION_ONE),
-    [ST_NOTIFICATION_AGAIN] = WRITE_NOW(
+    [ST_NOTIFICATION_CLAIM] = WRITE_NOW_KEEPS("notification_claim", "UPDATE notification SET lease_owner = ?5, wake = ?6" NOTIFICATION_ONE),
+    [ST_NOTIFICATION_AGAIN] = WRITE_NOW_KEEPS(
         "notification_again", "UPDATE notification SET attempts = ?6, wake = ?7, lease_owner = 0" NOTIFICATION_ONE " AND lease_owner = ?5"),
-    [ST_NOTIFICATION_DONE] = WRITE_NOW("notification_done", "DELETE FROM notification" NOTIFICATION_ONE " AND lease_owner = ?5"),
+    [ST_NOTIFICATION_DONE] = WRITE_NOW_KEEPS("notification_done", "DELETE FROM notification" NOTIFICATION_ONE " AND lease_owner = ?5"),
     [ST_NOTIFICATION_WAKE_NEXT] =
-        WRITE("notification_wake_next", "UPDATE notification SET wake = ?3 WHERE iccid = ?1 AND type = ?2 AND wake IS NULL"
-                                        " AND sequence = (SELECT min(sequence) FROM notification WHERE iccid = ?1 AND type = ?2)"),
+        WRITE_KEEPS("notification_wake_next", "UPDATE notification SET wake = ?3 WHERE iccid = ?1 AND type = ?2 AND wake IS NULL"
+                                              " AND sequence = (SELECT min(sequence) FROM notification WHERE iccid = ?1 AND type = ?2)"),
     [ST_NOTIFICATION_DROP_LEASES] =
-        WRITE("notification_drop_leases", "UPDATE notification SET wake = ?2, lease_owner = 0 WHERE lease_owner = ?1"),
+        WRITE_KEEPS("notification_drop_leases", "UPDATE notification SET wake = ?2, lease_owner = 0 WHERE lease_owner = ?1"),
 };
