@@ -4,6 +4,7 @@
 #   make test    the same, then every quick test (minutes)
 #   make sim     random lives of the whole server in one thread; SEED and ROUNDS choose which
 #   make bench   the benchmark; QUICK=1 takes under two minutes
+#   make torture kill -9 at random moments under load; ROUNDS, SEED and FROM choose which
 #   make check   the long ones: sanitizers, torture, fuzzers, real peers (tens of minutes)
 #   make guard   instructions per order against the recorded figure (bench/instructions.txt)
 BUILD ?= build
@@ -44,6 +45,9 @@ sim: $(BUILD)/build.ninja
 
 bench: deps
 	@bench/run $(if $(QUICK),--quick) $(BENCH_FLAGS)
+
+torture: build
+	@/usr/bin/python3 test/it/torture.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(FROM),--from $(FROM))
 
 install: build
 	@$(MESON) install -C $(BUILD)

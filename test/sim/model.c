@@ -9,77 +9,35 @@
 
 #include "server.h"
 
-// What may never be found in the database: each of these must answer no row.
-static const struct {
-    const char *what, *sql;
-} never[] = {
-    {"a gap in a partner's events",
-     "SELECT partner_id FROM event GROUP BY partner_id HAVING min(sequence) <> 1 OR max(sequence) <> count(*)"},
-    {"a sequence that is not the last event's",
-     "SELECT e.partner_id FROM (SELECT partner_id, max(sequence) AS last FROM event GROUP BY partner_id) e "
-     "LEFT JOIN partner_sequence s ON s.partner_id = e.partner_id WHERE s.last IS NOT e.last"},
-    {"an order whose events do not tell its life",
-     "SELECT hex(o.id) FROM orders o LEFT JOIN story s ON s.order_id = o.id "
-     "WHERE s.accepted IS NOT 1 OR s.fulfilling <> (o.state = 1) AND o.state < 2 OR s.fulfilling > 1 OR s.completed <> (o.state = 2) "
-     "OR s.failed <> (o.state = 3) OR (o.finished IS NOT NULL) <> (o.state >= 2) OR s.ended < s.began OR s.going < s.began "
-     "OR s.going > s.ended"},
-    {"an event of an order that is not there",
-     "SELECT partner_id || ' ' || sequence FROM event WHERE order_id IS NOT NULL AND order_id <> zeroblob(16) "
-     "AND order_id NOT IN (SELECT id FROM orders)"},
-    {"a completed order without its one subscription, or a subscription of another",
-     "SELECT hex(o.id) FROM orders o LEFT JOIN (SELECT id, count(*) AS n FROM subscription GROUP BY id) s ON s.id = o.id "
-     "WHERE coalesce(s.n, 0) <> (o.state = 2)"},
-    {"a subscription without an order", "SELECT hex(id) FROM subscription WHERE id NOT IN (SELECT id FROM orders)"},
-    {"a subscription on another SIM than its order's",
-     "SELECT hex(s.id) FROM subscription s JOIN orders o ON o.id = s.id "
-     "WHERE s.iccid IS NOT o.iccid OR s.partner_id <> o.partner_id OR s.product_id <> o.product_id"},
-    {"bytes of a record that went nowhere, or twice", "SELECT record_id FROM usage_record u WHERE bytes_up + bytes_down <> unrated_bytes + "
-                                                      "coalesce((SELECT sum(bytes) FROM usage_booking b WHERE b.usage_id = u.id), 0)"},
-    {"a balance without its records", "SELECT hex(s.id) FROM subscription s LEFT JOIN (SELECT subscription_id, sum(bytes) AS n FROM "
-                                      "usage_booking GROUP BY subscription_id) b "
-                                      "ON b.subscription_id = s.id WHERE s.spent_bytes <> coalesce(b.n, 0)"},
-    {"a booking on a subscription that is not there",
-     "SELECT hex(subscription_id) FROM usage_booking WHERE subscription_id NOT IN (SELECT id FROM subscription)"},
-    {"a profile of two orders",
-     "SELECT iccid FROM orders WHERE operation = 0 AND state <> 3 AND iccid IS NOT NULL GROUP BY iccid HAVING count(*) > 1"},
-    {"a SIM that is active without having been activated, or the other way round",
-     "SELECT s.iccid FROM sim s JOIN (SELECT iccid, max(state = 2) AS done, max(state < 2) AS open FROM orders WHERE operation = 0 "
-     "AND iccid IS NOT NULL GROUP BY iccid) o ON o.iccid = s.iccid WHERE s.service <> CASE WHEN done THEN 2 WHEN open THEN 1 ELSE 0 END"},
-    {"a SIM on its way that nobody ordered",
-     "SELECT iccid FROM sim WHERE service = 1 AND iccid NOT IN (SELECT iccid FROM orders WHERE state < 2 AND iccid IS NOT NULL)"},
-    {"more than 15 on a SIM",
-     "SELECT iccid FROM (SELECT iccid FROM subscription WHERE state <= 2 UNION ALL SELECT iccid FROM orders WHERE state < 2 "
-     "AND iccid IS NOT NULL) GROUP BY iccid HAVING count(*) > 15"},
-    {"orders of one SIM that did not end in the order in which they were accepted",
-     "SELECT iccid FROM (SELECT o.iccid, s.ended, lag(coalesce(s.ended, 1 << 60)) OVER (PARTITION BY o.partner_id, o.iccid ORDER BY "
-     "s.began) "
-     "AS before FROM orders o JOIN story s ON s.order_id = o.id WHERE o.iccid IS NOT NULL AND NOT (o.operation = 0 AND o.sim_type = 1)) "
-     "WHERE ended IS NOT NULL AND before > ended"},
-    {"a cap that does not count what was activated",
-     "SELECT c.partner_id || ' ' || c.period FROM cap c LEFT JOIN activations a ON a.partner_id = c.partner_id AND a.period = c.period "
-     "WHERE c.count <> coalesce(a.n, 0) UNION ALL SELECT a.partner_id || ' ' || a.period FROM activations a "
-     "LEFT JOIN cap c ON c.partner_id = a.partner_id AND c.period = a.period WHERE c.count IS NULL"},
-    {"a key twice", "SELECT key FROM idempotency GROUP BY partner_id, key HAVING count(*) > 1"},
-    {"an open order that nothing drives on",
-     "SELECT hex(id) FROM orders WHERE state < 2 AND id NOT IN (SELECT order_id FROM task WHERE state IN (0, 1, 2, 3))"},
-    {"a finished order with open tasks",
-     "SELECT hex(order_id) FROM task WHERE state IN (0, 1, 2, 3) AND order_id NOT IN (SELECT id FROM orders WHERE state < 2)"},
-    {"a SIM whose first open task waits for nobody", // blocked, though nothing is before it
-     "SELECT hex(t.order_id) FROM task t WHERE t.state = 0 AND t.id = (SELECT min(id) FROM task f WHERE f.order_id = t.order_id AND "
-     "f.state <= 3) "
-     "AND NOT EXISTS (SELECT 1 FROM task b WHERE b.iccid = t.iccid AND b.id < t.id AND b.state <= 3)"},
-};
+#define SENTENCES_MAX 64
+#define MARK "-- never: "
 
-// What the sentences above speak of.
-static const char views[] =
-    "CREATE TEMP VIEW story AS SELECT order_id, sum(type = 1) AS accepted, sum(type = 2) AS fulfilling, sum(type = 3) AS completed, "
-    "sum(type = 4) AS failed, max(CASE WHEN type = 1 THEN sequence END) AS began, max(CASE WHEN type = 2 THEN sequence END) AS going, "
-    "max(CASE WHEN type IN (3, 4) THEN sequence END) AS ended FROM event WHERE type BETWEEN 1 AND 4 GROUP BY order_id;"
-    "CREATE TEMP VIEW activations AS SELECT partner_id, period, count(*) AS n FROM ("
-    "SELECT partner_id, CAST(strftime('%Y%m%d', created / 1000, 'unixepoch') AS INTEGER) AS period FROM orders WHERE operation = 0 AND "
-    "state <> 3 "
-    "UNION ALL SELECT partner_id, CAST(strftime('%Y%m', created / 1000, 'unixepoch') AS INTEGER) FROM orders WHERE operation = 0 "
-    "AND state <> 3) GROUP BY partner_id, period;";
+// never.sql: the views, and what may never be found.
+static char *views;
+static struct { char *what, *sql; } never[SENTENCES_MAX];
+static size_t n_never;
+
+void model_learn(const char *path) {
+    FILE *f = fopen(path, "r");
+    if (!f)
+        sim_fail("cannot read %s", path);
+    size_t max = 1 << 16;
+    views = xcalloc(max, 1);
+    if (fread(views, 1, max - 1, f) == max - 1)
+        sim_fail("%s is too large", path);
+    fclose(f);
+    for (char *at = strstr(views, MARK); at; at = strstr(at, MARK)) {
+        if (n_never == SENTENCES_MAX)
+            sim_fail("%s says too much", path);
+        *at = 0;
+        never[n_never].what = at + strlen(MARK);
+        at = strchr(never[n_never].what, '\n');
+        *at++ = 0;
+        never[n_never++].sql = at;
+    }
+    if (n_never == 0)
+        sim_fail("%s says nothing", path);
+}
 
 static sqlite3 *database(const char *folder) {
     char path[160];
@@ -251,7 +209,7 @@ static void judge_records(struct model *m, sqlite3 *db) {
 
 void model_judge(struct model *m, const char *folder, struct peer *element, bool whole_plan, bool ended, int64_t now_ms) {
     sqlite3 *db = database(folder);
-    for (size_t i = 0; i < ARRAY_LEN(never); i++)
+    for (size_t i = 0; i < n_never; i++)
         no_row(db, never[i].what, never[i].sql);
     for (int i = 0; i < PARTNERS; i++) {
         char sql[160];

@@ -47,6 +47,8 @@ struct model {
 };
 
 struct peer;
+// Reads the file of what may never be found in the database; once, before all else.
+void model_learn(const char *path);
 // Reads the database in `folder`; ends the process (sim_fail) where it is not as it must be. `element`: the outside network's books, NULL
 // when there is none; `whole_plan`: it serves every step. `ended`: every order has come to its end.
 void model_judge(struct model *m, const char *folder, struct peer *element, bool whole_plan, bool ended, int64_t now_ms);

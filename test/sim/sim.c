@@ -642,7 +642,7 @@ static void act_settle(struct run *r) {
         clock_manual_advance(&r->server.time, next.ms - now_ms(r));
 }
 
-// It waits for the partner's orders; 503 when they take too long.
+// It waits for the partner's orders; refused when they take too long.
 static void act_sandbox(struct run *r) {
     if (percent(r, 70))
         settle(r);
@@ -650,7 +650,7 @@ static void act_sandbox(struct run *r) {
     add(c.body, sizeof c.body, "{\"advance\":\"PT%" PRIu64 "H\"}", 1 + below(r, percent(r, 50) ? 24 : 1000));
     server_call(&r->server, &c, 1);
     trace(r, (uint64_t)c.status);
-    if (c.status != 200 && c.status < 500)
+    if (c.status != 200 && c.status != 409 && c.status < 500)
         sim_fail("the sandbox's clock: %d", c.status);
     met[MET_SANDBOX] += c.status == 200;
     call_release(&c);
@@ -788,7 +788,10 @@ static void bring_to_end(struct run *r) {
     }
     if (percent(r, 50))
         clock_manual_advance(&r->server.time, (int64_t)below(r, 100 * DAY));
-    settle(r);
+    for (int i = 0; i < 3; i++) { // sandbox partners' clocks are looked at now and then
+        clock_manual_advance(&r->server.time, 1001);
+        settle(r);
+    }
     judge(r, true);
 }
 
@@ -882,6 +885,7 @@ int main(int argc, char **argv) {
     CHECK(mkdtemp(template_folder) != NULL);
     printf("sim: seeds %" PRIu64 " to %" PRIu64 "\n", seed, seed + rounds - 1);
     fflush(stdout);
+    model_learn(NEVER_SQL);
     server_template_make(template_folder);
     int failed = 0;
     if (jobs == 1) {
