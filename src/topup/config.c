@@ -19,13 +19,16 @@ const struct config_name config_names[CONFIG_KEYS] = {
     [CONFIG_CLIENT_ID] = {"client_id", "CLIENT_ID", "a partner's client id"},
     [CONFIG_CLIENT_SECRET] = {"client_secret", "CLIENT_SECRET", "its secret"},
     [CONFIG_ADMIN_TOKEN] = {"admin_token", "TOPUP_ADMIN_TOKEN", "an operator's token"},
+    [CONFIG_SANDBOX_CLIENT_ID] = {"sandbox_client_id", "SANDBOX_CLIENT_ID",
+                                  "a sandbox partner's client id, for --sandbox and the sandbox's own commands"},
+    [CONFIG_SANDBOX_CLIENT_SECRET] = {"sandbox_client_secret", "SANDBOX_CLIENT_SECRET", "its secret"},
     [CONFIG_REALM] = {"realm", "TOPUP_REALM", "realm of the token endpoint; default: tru-staff"},
     [CONFIG_COUNTRY] = {"country", "TOPUP_COUNTRY", "country that orders are placed in; default: GB"},
     [CONFIG_CA_FILE] = {"ca_file", "TOPUP_CA_FILE", "certificates that the server's is checked against; default: the system's"},
 };
 
 static bool is_secret(enum config_key key) {
-    return key == CONFIG_CLIENT_SECRET || key == CONFIG_ADMIN_TOKEN;
+    return key == CONFIG_CLIENT_SECRET || key == CONFIG_SANDBOX_CLIENT_SECRET || key == CONFIG_ADMIN_TOKEN;
 }
 
 static void assign(char **at, const char *value) {
@@ -90,7 +93,8 @@ static enum err_kind read_file(struct config *c, struct err *err) {
     fclose(f);
     if (line != 0)
         err_add(err, ERR_INVALID, "%s:%d: is not a line of the form name = value", c->path, line);
-    if (err->kind == ERR_NONE && (st.st_mode & 077) && (c->in_file[CONFIG_CLIENT_SECRET] || c->in_file[CONFIG_ADMIN_TOKEN]))
+    if (err->kind == ERR_NONE && (st.st_mode & 077) &&
+        (c->in_file[CONFIG_CLIENT_SECRET] || c->in_file[CONFIG_SANDBOX_CLIENT_SECRET] || c->in_file[CONFIG_ADMIN_TOKEN]))
         err_add(err, ERR_INVALID, "%s: holds a secret, but others may read it (chmod 600 %s)", c->path, c->path);
     return err->kind;
 }

@@ -6,6 +6,8 @@
  *   BASE_URL           base_url     the partner API's base, ending before /v2; default: the server
  *   CLIENT_ID          client_id    a partner's
  *   CLIENT_SECRET      client_secret
+ *   SANDBOX_CLIENT_ID  sandbox_client_id, and
+ *   SANDBOX_CLIENT_SECRET  sandbox_client_secret: a sandbox partner's, for --sandbox and the sandbox's own commands
  *   TOPUP_ADMIN_TOKEN  admin_token  an operator's
  *   TOPUP_REALM        realm        of the token endpoint; default tru-staff
  *   TOPUP_COUNTRY      country      default of `order place --country`
@@ -24,6 +26,8 @@ enum config_key {
     CONFIG_CLIENT_SECRET,
     CONFIG_ADMIN_TOKEN,
     CONFIG_REALM,
+    CONFIG_SANDBOX_CLIENT_ID,
+    CONFIG_SANDBOX_CLIENT_SECRET,
     CONFIG_COUNTRY,
     CONFIG_CA_FILE,
     CONFIG_KEYS

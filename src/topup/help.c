@@ -29,6 +29,7 @@ void help_overview(struct buf *out) {
                       "      --json                 the server's JSON instead of tables\n"
                       "      --server URL           the server, above TOPUP_SERVER and ~/.config/topup/config\n"
                       "      --base-url URL         base of the partner API, above BASE_URL; it ends before /v2\n"
+                      "      --sandbox              as the sandbox partner, SANDBOX_CLIENT_ID\n"
                       "      --help, --usage, --version\n"
                       "\nA first order against the demo (topupd demo --data DIR):\n"
                       "  set -a; . DIR/demo.env; set +a\n"
@@ -94,7 +95,7 @@ void completion_bash(struct buf *out) {
                       "    if [[ -z $noun ]]; then\n"
                       "        COMPREPLY=($(compgen -W \"");
     add_nouns(out);
-    buf_add_text(out, " --json --server --base-url --help --version\" -- \"$cur\"))\n"
+    buf_add_text(out, " --json --server --base-url --sandbox --help --version\" -- \"$cur\"))\n"
                       "        return\n"
                       "    fi\n"
                       "    case \"$noun\" in\n");
@@ -192,7 +193,7 @@ void completion_zsh(struct buf *out) {
                       "        words_of=(");
     add_nouns(out);
     buf_add_text(out, ")\n"
-                      "        compadd -- $words_of --json --server --base-url --help --version\n"
+                      "        compadd -- $words_of --json --server --base-url --sandbox --help --version\n"
                       "        return\n"
                       "    fi\n"
                       "    case $words[2] in\n");

@@ -22,14 +22,14 @@
 
 const char *argp_program_version = "topup " TOPUP_VERSION;
 
-const struct command *const all_commands[] = {partner_commands, product_commands,      sim_commands,
-                                              order_commands,   subscription_commands, usage_commands,
-                                              own_commands,     server_commands,       NULL};
+const struct command *const all_commands[] = {partner_commands, product_commands, sim_commands, order_commands,  subscription_commands,
+                                              usage_commands,   sandbox_commands, own_commands, server_commands, NULL};
 
 const struct argp_option common_options[] = {
     {"json", OPT_JSON, NULL, 0, "Print the server's JSON instead of tables", -1},
     {"server", OPT_SERVER, "URL", 0, "Address of the server, above TOPUP_SERVER", -1},
     {"base-url", OPT_BASE_URL, "URL", 0, "Base of the partner API, above BASE_URL; it ends before /v2", -1},
+    {"sandbox", OPT_SANDBOX, NULL, 0, "As the sandbox partner: SANDBOX_CLIENT_ID instead of CLIENT_ID", -1},
     {0},
 };
 
@@ -120,6 +120,8 @@ enum client_side session_side(const struct session *s) {
     const char *as = session_option(s, OPT_AS);
     if (as)
         return strcmp(as, "partner") == 0 ? SIDE_PARTNER : SIDE_OPERATOR;
+    if (session_has(s, OPT_SANDBOX))
+        return SIDE_PARTNER;
     return s->config.value[CONFIG_ADMIN_TOKEN] ? SIDE_OPERATOR : SIDE_PARTNER;
 }
 
@@ -330,6 +332,19 @@ static error_t command_argp(struct session *s, const struct command *c, int argc
     return rc;
 }
 
+// With --sandbox, and for the sandbox's own commands, the sandbox partner's credentials stand for the partner's.
+static enum ending choose_partner(struct session *s) {
+    const char *id = s->config.value[CONFIG_SANDBOX_CLIENT_ID], *secret = s->config.value[CONFIG_SANDBOX_CLIENT_SECRET];
+    bool asked = session_has(s, OPT_SANDBOX);
+    if ((asked || s->command->sandbox) && id && secret) {
+        config_override(&s->config, CONFIG_CLIENT_ID, id);
+        config_override(&s->config, CONFIG_CLIENT_SECRET, secret);
+    } else if (asked && strcmp(s->command->noun, "login") != 0) {
+        return complain(END_USAGE, "--sandbox: set SANDBOX_CLIENT_ID and SANDBOX_CLIENT_SECRET, or keep them with `topup login --sandbox`");
+    }
+    return END_OK;
+}
+
 static enum ending run(struct session *s) {
     struct err err = {0};
     if (config_load(&s->config, &err) != ERR_NONE)
@@ -343,6 +358,8 @@ static enum ending run(struct session *s) {
         config_override(&s->config, CONFIG_BASE_URL, session_option(s, OPT_BASE_URL));
     if (config_settle(&s->config, &err) != ERR_NONE)
         return complain_err(END_USAGE, &err);
+    if (choose_partner(s) != END_OK)
+        return END_USAGE;
     if (client_open(&s->config, &s->client, &err) != ERR_NONE)
         return complain_err(END_LOCAL, &err);
     return s->command->run(s);

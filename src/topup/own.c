@@ -90,8 +90,9 @@ static enum ending login(struct session *s) {
     if (operator) {
         keep[CONFIG_ADMIN_TOKEN] = s->config.value[CONFIG_ADMIN_TOKEN];
     } else {
-        keep[CONFIG_CLIENT_ID] = s->config.value[CONFIG_CLIENT_ID];
-        keep[CONFIG_CLIENT_SECRET] = s->config.value[CONFIG_CLIENT_SECRET];
+        bool sandbox = session_has(s, OPT_SANDBOX);
+        keep[sandbox ? CONFIG_SANDBOX_CLIENT_ID : CONFIG_CLIENT_ID] = s->config.value[CONFIG_CLIENT_ID];
+        keep[sandbox ? CONFIG_SANDBOX_CLIENT_SECRET : CONFIG_CLIENT_SECRET] = s->config.value[CONFIG_CLIENT_SECRET];
     }
     if (config_store(&s->config, keep, &err) != ERR_NONE)
         return complain_err(END_LOCAL, &err);
@@ -141,6 +142,7 @@ const struct command own_commands[] = {
      "together with the "
      "server's address, in ~/.config/topup/config, readable by you alone.",
      "  topup login --server https://connect.example\n"
+     "  topup login --sandbox\n"
      "  topup login --operator --server https://connect.example\n",
      login},
     {"completion", NULL, "bash|zsh", 1, 1, NULL, "Print a completion script for a shell", NULL,

@@ -53,6 +53,32 @@ static enum ending own_list(struct session *s) {
     return how;
 }
 
+// What a device would tell of a download: all the way, in the sandbox.
+static enum ending install(struct session *s) {
+    static const char *const steps[] = {"DOWNLOADED", "INSTALLED"};
+    struct buf iccid;
+    enum ending how = END_OK;
+    buf_init(&iccid, PATH_MAX_BYTES);
+    path_segment(&iccid, s->operand[0]);
+    for (size_t i = 0; i < ARRAY_LEN(steps) && how == END_OK; i++) {
+        struct buf body;
+        buf_init(&body, PATH_MAX_BYTES);
+        struct jw w = jw_on(&body);
+        jw_object(&w, NULL);
+        jw_text(&w, "step", steps[i]);
+        if (session_has(s, OPT_EID))
+            jw_text(&w, "eid", session_option(s, OPT_EID));
+        jw_end_object(&w);
+        bool last = i + 1 == ARRAY_LEN(steps);
+        const char *path = iccid.p ? iccid.p : "";
+        how = last ? session_show(s, SIDE_PARTNER, "POST", buf_str(&body), "/v2/sandbox/sims/%s/download-progress", path)
+                   : session_call(s, SIDE_PARTNER, "POST", buf_str(&body), NULL, "/v2/sandbox/sims/%s/download-progress", path);
+        buf_release(&body);
+    }
+    buf_release(&iccid);
+    return how;
+}
+
 // The SIM, and what runs on it.
 static enum ending show(struct session *s) {
     enum client_side side = session_side(s);
@@ -341,6 +367,7 @@ static const struct argp_option assign_options[] = {{"partner", OPT_PARTNER, "CL
                                                     {"from", OPT_FROM, "ICCID", 0, "Every SIM from this one on", 0},
                                                     {"to", OPT_TO, "ICCID", 0, "up to and with this one", 0},
                                                     {0}};
+static const struct argp_option install_options[] = {{"eid", OPT_EID, "EID", 0, "The device's EID, 32 digits", 0}, {0}};
 static const struct argp_option own_options[] = {
     {"limit", OPT_LIMIT, "N", 0, "At most N rows; default 50", 0}, {"all", OPT_ALL, NULL, 0, "Every row", 0}, {0}};
 
@@ -365,5 +392,10 @@ const struct command sim_commands[] = {
      "  topup sim assign --partner acme --from 8944472600000600004 \\\n"
      "      --to 8944472600000699996\n",
      assign},
+    {"sim", "install", "ICCID", 1, 1, install_options, "Download and install an eSIM profile, in the sandbox",
+     "What a device and its SM-DP+ would report: the profile is Downloaded, then Installed. An eSIM of a live partner is installed by "
+     "scanning "
+     "its QR code.",
+     "  topup sim install 8999900000000021002 --eid 89049032000001000000012345678901\n", install, true},
     {"sims", NULL, NULL, 0, 0, own_options, "List your activated SIMs (partner)", NULL, "  topup sims\n", own_list},
     {0}};

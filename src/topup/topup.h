@@ -36,6 +36,7 @@ enum option_key {
     OPT_JSON = OPT_FIRST,
     OPT_SERVER,
     OPT_BASE_URL,
+    OPT_SANDBOX,
     // lists
     OPT_LIMIT,
     OPT_ALL,
@@ -90,6 +91,15 @@ enum option_key {
     OPT_TIMEOUT,
     // usage
     OPT_SOURCE,
+    OPT_BYTES,
+    OPT_BYTES_UP,
+    OPT_RECORD_ID,
+    OPT_START,
+    OPT_EID,
+    // sandbox
+    OPT_COUNT,
+    OPT_ACTIVATED,
+    OPT_BEHAVIOUR,
     // login
     OPT_CLIENT_ID,
     OPT_OPERATOR,
@@ -108,6 +118,7 @@ struct command {
     const char *text;                  // paragraphs; NULL when the summary says all
     const char *examples;              // one a line; "  # ..." says what for
     enum ending (*run)(struct session *s);
+    bool sandbox; // speaks as the sandbox partner where there are credentials of one
 };
 
 struct session {
@@ -155,7 +166,7 @@ bool read_secret_file(const char *path, struct buf *out);
 
 // ---- the rows, by subject; each list ends with a row whose noun is NULL ----
 extern const struct command partner_commands[], product_commands[], sim_commands[], order_commands[], subscription_commands[],
-    usage_commands[], own_commands[], server_commands[];
+    usage_commands[], sandbox_commands[], own_commands[], server_commands[];
 extern const struct command *const all_commands[]; // NULL-terminated
 extern const struct argp_option common_options[];
 
