@@ -346,3 +346,50 @@ def test_status_and_keys(topup):
     assert status["orders"]["ACCEPTED"] >= 0 and status["store"]["jobs"] > 0
     assert topup.json("key", "rotate")["kid"] != topup.json("key", "rotate")["kid"]
     topup.run("products")  # tokens go on being good
+
+
+def test_the_sandbox(topup):
+    assert "the real time" in topup.run("sandbox", "clock").stdout
+    begun = topup.json("sandbox", "clock")["now"]
+    made = topup.json("sandbox", "sims", "--type", "PSIM", "--count", 2, "--activated")["data"]
+    assert len(made) == 2 and all(sim["activated"] for sim in made)
+    psim = made[0]["iccid"]
+    listed = topup.run("sandbox", "sims", "--type", "PSIM", "--all").stdout
+    assert psim in listed and "ESIM" not in listed
+    assert "slow" in topup.run("sandbox", "sims", "--type", "PSIM", "--behaviour", "slow").stdout
+
+    order = topup.json("order", "place", "--sandbox", "--iccid", psim, "--product", PRODUCT, "--wait")
+    used = topup.json("sandbox", "usage", "--iccid", psim, "--bytes", "4G", "--up", "1K", "--record-id", "one")
+    assert used["bookings"] == [{"subscription_id": order["output"]["subscription_id"], "bytes": 4 * 1024**3 + 1024}]
+    refused = topup.run("sandbox", "usage", "--iccid", psim, "--bytes", 5, "--record-id", "one", ends=REFUSED)
+    assert "record_id" in refused.stderr, "it came before, with other content"
+    moved = topup.json("sandbox", "clock", "advance", "P30D")
+    assert moved["ahead_seconds"] >= 30 * 86400 - 60
+    assert re.search(r", (29 d 23|30 d 0) h \d+ min ahead", topup.run("sandbox", "clock").stdout)
+    assert topup.json("subscription", "list", "--sandbox", "--iccid", psim)["data"][0]["status"] == "EXPIRED"
+    topup.run("sandbox", "clock", "set", begun, ends=REFUSED)
+
+    esim = topup.json("order", "place", "--sandbox", "--email", "ada@example.org", "--product", ESIM_PRODUCT, "--wait")["output"]["iccid"]
+    eid = "89049032000001000000012345678901"
+    assert topup.json("sim", "install", esim, "--eid", eid)["status"] == "Installed"
+    assert topup.json("sim", "show", esim, "--sandbox")["eid"] == eid
+
+    # --sandbox is one side, its absence the other
+    topup.run("sim", "show", psim, "--as", "partner", ends=REFUSED)
+    assert topup.json("sims", "--all", "--sandbox")["data"] != topup.json("sims", "--all")["data"]
+    assert "start" in topup.run("sandbox", "reset").stdout
+    assert topup.json("subscription", "list", "--sandbox")["data"] == []
+
+
+def test_the_sandbox_needs_its_credentials(topup):
+    live = topup.without("SANDBOX_CLIENT_ID", "SANDBOX_CLIENT_SECRET")
+    assert "topup login --sandbox" in live.run("products", "--sandbox", ends=USAGE).stderr
+    assert "sandbox partners" in live.run("sandbox", "clock", ends=REFUSED).stderr, "as the live partner that it is"
+    nobody = topup.without("SANDBOX_CLIENT_ID", "SANDBOX_CLIENT_SECRET", *PARTNER_NAMES)
+    nobody.run("login", "--sandbox", stdin=f"{topup.env['SANDBOX_CLIENT_ID']}\n{topup.env['SANDBOX_CLIENT_SECRET']}\n")
+    assert nobody.json("sandbox", "clock")["now"] and nobody.json("products", "--sandbox")["data"]
+    nobody.run("products", ends=REFUSED)
+    for words in (("clock", "advance"), ("clock", "back", "30d"), ("usage",), ("usage", "--iccid", PSIM, "--bytes", "4X"), ("sims", "--count", "3"),
+                  ("sims", "--type", "PSIM", "--count", "0"), ("sims", "--type", "PSIM", "--behaviour", "moody"),
+                  ("usage", "--iccid", PSIM, "--bytes", "99999999T")):
+        topup.run("sandbox", *words, ends=USAGE)

@@ -53,6 +53,19 @@ def test_the_first_order_of_the_readme(new_demo, tmp_path):
     assert server.stop() == 0
 
 
+def test_the_sandbox_of_the_readme(new_demo, tmp_path):
+    server = new_demo(data=tmp_path / "demo-data")
+    (tmp_path / "build").symlink_to(BUILD)
+    typed, shown = blocks(section("README.md", "The sandbox: buy, use, expire"))
+    out = bash(typed, tmp_path)
+    header, row = shown.splitlines()
+    listed = out.splitlines()[out.splitlines().index(header) + 1].split()
+    assert listed[1:6] + listed[7:] == row.split()[1:6] + row.split()[7:], "all but the id and the date"
+    assert re.search(r"^status +COMPLETED$", out, re.M) and re.search(r"^verdict +BOOKED$", out, re.M) and "30 d 0 h 0 min ahead" in out, out
+    assert "EXPIRED" not in bash("set -a; . demo-data/demo.env; set +a; topup subscription list --sandbox --all", tmp_path), "it was reset"
+    assert server.stop() == 0
+
+
 def test_the_page_that_the_demo_prints(new_demo, tmp_path):
     server = new_demo(data=tmp_path / "data")
     page = (server.data / "page").read_text()
