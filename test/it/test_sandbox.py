@@ -338,12 +338,15 @@ def test_beginning_afresh(demo):
     assert alike(again) == alike(start)
     assert api.get(f"/v2/sims/{psim}/preferences").json()["notifications"] == []
     assert log_of(demo, "afresh") == []
+    gone = api.get("/v2/events?after=1")
+    assert gone.status_code == 410 and str(last + 1) in gone.json()["messages"][0], "a reader is told that it missed something"
+    assert api.get(f"/v2/events?after={last}").json()["data"] == []
 
     # and all of it can be done again; numbers of events go on
     assert api.order(product=DAYS_30, iccid=psim)["status"] == "COMPLETED"
     used = api.post(f"/v2/sandbox/sims/{psim}/usage", {"bytes_down": 1000, "record_id": "once"}).json()
     assert used["verdict"] == "BOOKED" and not used["repeated"]
-    assert log_of(demo, "afresh")[0][0] == last + 1
+    assert api.get("/v2/events").json()["data"][0]["sequence"] == last + 1
 
 
 def test_beginning_afresh_while_orders_come_in(demo):

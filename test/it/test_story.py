@@ -5,7 +5,6 @@ The life of subscriptions, told through the public API in sandbox time: months i
 Each test has a sandbox partner of its own, whose clock stands at 31 January.
 """
 import datetime
-import sqlite3
 import time
 
 import pytest
@@ -16,9 +15,6 @@ GB = 2**30
 MONTH = "sandbox-month-00000000000000000000000000000="
 DAYS_30 = "sandbox-30-days-000000000000000000000000000="
 FIRST_USAGE = "sandbox-first-usage-00000000000000000000000="
-EVENTS = {1: "order.accepted", 2: "order.fulfilling", 3: "order.completed", 4: "order.failed", 10: "subscription.pending",
-          11: "subscription.activated", 12: "subscription.threshold", 13: "subscription.depleted", 14: "subscription.expired",
-          20: "sim.activated", 21: "sim.download_progress", 22: "sim.status_changed", 23: "sim.eid_changed"}
 
 
 def date(text):
@@ -68,13 +64,22 @@ class Story:
         assert used.status_code == 200, used.text
         return used.json()
 
+    def log(self):
+        """All of the partner's events, from the first."""
+        events, after = [], 0
+        while True:
+            answer = self.api.get(f"/v2/events?after={after}&limit=1000")
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            events += page["data"]
+            if not page["data"]:
+                return events
+            after = page["data"][-1]["sequence"]
+
     def events(self, order):
-        """What the log says of an order and its subscription, as (type, date)."""
-        store = sqlite3.connect(f"file:{self.server.data}/topupd.db?mode=ro", uri=True)
-        rows = store.execute("SELECT type, created FROM event WHERE order_id = ? ORDER BY sequence",
-                             (bytes.fromhex(order["id"].replace("-", "")),)).fetchall()
-        store.close()
-        return [(EVENTS[kind], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(created // 1000))) for kind, created in rows]
+        """What the log says of a completed order's subscription, as (type, date)."""
+        subscription = order["output"]["subscription_id"]
+        return [(e["type"], e["created_at"]) for e in self.log() if e["data"].get("id") == subscription]
 
     def event_types(self, order):
         return [kind for kind, _ in self.events(order)]
@@ -106,6 +111,8 @@ def test_a_plan_from_activation_to_its_end_and_the_next_one(story):
     # 80 %: said once
     story.use(iccid, total // 100 + 1)
     assert story.event_types(esim).count("subscription.threshold") == 1
+    (told,) = [e for e in story.log() if e["type"] == "subscription.threshold"]
+    assert told["threshold"] == 80 and told["data"]["id"] == first["id"]
     story.use(iccid, total // 100)
     assert story.event_types(esim).count("subscription.threshold") == 1
     assert story.plan(second)["spent_balance"] == 0, "the one that expires first is used first"
@@ -196,6 +203,8 @@ def test_a_profile_from_release_to_deletion_and_no_top_up_after_it(story):
     assert progress("DOWNLOADED", eid=eid) == "Downloaded"
     assert progress("INSTALLED", eid=eid) == "Installed"
     assert story.api.get(f"/v2/sims/{iccid}").json()["eid"] == eid
+    told = [e["progress"]["notification_status"] for e in story.log() if e["type"] == "sim.download_progress"]
+    assert told == ["Failed", "Executed-Success", "Executed-Success"]
     story.buy(iccid, DAYS_30, sim_type="ESIM")
     assert progress("DELETED") == "Unavailable"
     refused = story.api.post("/v2/orders", order_body("TOPUP", "ESIM", DAYS_30, iccid))
