@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FIRST_CHUNK 4096
+#define FIRST_CHUNK 16384 // a whole call to the API
 #define GREATEST_STEP ((size_t)256 * 1024) // chunks double up to here
 
 struct arena_chunk {
