@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * db_sqlite.c - the embedded database. The only file that knows sqlite3.h.
+ * db_sqlite.c - the embedded database. With db_sqlite_log.c the only one that knows sqlite3.h.
  *
  * The location is a folder: topupd.db (with SQLite's -wal and -shm beside it) and topupd.lock, which the writer holds locked for as long as
  * it lives, so that a second server on the same folder is refused instead of taking turns.
@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "store/db.h"
+#include "store/db_sqlite_log.h"
 #include "store/statements.h"
 
 #define APPLICATION_ID 0x746f7075 // "topu"
@@ -260,7 +261,8 @@ static enum err_kind lite_open(const struct db_driver *self, const char *locatio
 
     enum err_kind kind = writer ? prepare_folder(d, location, path, may_create, err) : ERR_NONE;
     if (!kind) {
-        int rc = sqlite3_open_v2(path, &d->lite, (writer ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX, NULL);
+        int rc = sqlite3_open_v2(path, &d->lite, (writer ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) | SQLITE_OPEN_NOMUTEX,
+                                 writer ? sqlite_log_vfs() : NULL);
         if (rc != SQLITE_OK)
             kind = d->lite ? failed(d, rc, err) : err_set(err, ERR_UNAVAILABLE, "%s: cannot be opened", path);
     }
