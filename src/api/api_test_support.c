@@ -2,6 +2,7 @@
 #include "api/api_test_support.h"
 
 #include <dirent.h>
+#include <pthread.h>
 #include <unistd.h>
 
 #include "api/state.h"
@@ -110,10 +111,10 @@ static enum err_kind fill(struct tx *tx, void *ctx, struct err *err) {
 }
 
 void api_test_open(struct api_test *t) {
-    api_test_open_routes(t, api_routes, api_routes_count);
+    api_test_open_routes(t, api_routes, api_routes_count, false);
 }
 
-void api_test_open_routes(struct api_test *t, const struct route *routes, size_t n) {
+void api_test_open_routes(struct api_test *t, const struct route *routes, size_t n, bool threaded) {
     struct err err = {0};
     struct wall now;
     *t = (struct api_test){.folder = "/tmp/topupd-api-test-XXXXXX"};
@@ -128,7 +129,7 @@ void api_test_open_routes(struct api_test *t, const struct route *routes, size_t
     so.location = t->folder;
     so.clock = &t->clock;
     so.rng = &t->rng;
-    so.threaded = false;
+    so.threaded = t->threaded = threaded;
     so.may_create = true;
     must(store_open(&so, &t->store, &err), &err, "store");
     api_test_job(t, fill, t);
@@ -165,6 +166,8 @@ void api_test_open_routes(struct api_test *t, const struct route *routes, size_t
     };
     must(api_open_routes(&o, routes, n, &t->api, &err), &err, "api");
     t->handler = api_handler(t->api);
+    if (threaded)
+        must(api_run(t->api, &err), &err, "api's thread");
 }
 
 static void remove_folder(const char *folder) {
@@ -182,9 +185,10 @@ static void remove_folder(const char *folder) {
 }
 
 void api_test_close(struct api_test *t) {
+    api_stop(t->api);
+    store_close(t->store); // before those that its callbacks use
     api_close(t->api);
     auth_close(t->auth);
-    store_close(t->store);
     arena_release(&t->arena);
     remove_folder(t->folder);
 }
@@ -198,6 +202,8 @@ struct exchange {
     const struct header *headers;
     bool later, resumed;
     bool ended; // a stream
+    pthread_mutex_t lock; // of `resumed`
+    pthread_cond_t changed;
 };
 
 static struct str side_header(struct http_exchange *x, const char *name) {
@@ -214,8 +220,11 @@ static struct str side_header(struct http_exchange *x, const char *name) {
 
 static void side_resume(struct http_exchange *x) {
     struct exchange *e = (struct exchange *)x;
-    assert_false(e->resumed); // once
+    pthread_mutex_lock(&e->lock);
+    CHECK(!e->resumed);
     e->resumed = true;
+    pthread_cond_signal(&e->changed);
+    pthread_mutex_unlock(&e->lock);
 }
 
 static struct str side_client_address(struct http_exchange *x UNUSED) {
@@ -245,6 +254,8 @@ struct exchange *api_test_begin(struct api_test *t, int token, enum http_method 
         .authorization = token < 0 ? STR_NONE : t->token[token],
         .has_body = body != NULL,
         .headers = headers,
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .changed = PTHREAD_COND_INITIALIZER,
     };
     e->x.query = str_cut(str_of(target), '?', &e->x.path);
     arena_init(&e->x.arena, 1024 * 1024);
@@ -253,8 +264,11 @@ struct exchange *api_test_begin(struct api_test *t, int token, enum http_method 
     return e;
 }
 
-bool api_test_waits(const struct exchange *e) {
-    return e->later && !e->resumed;
+bool api_test_waits(struct exchange *e) {
+    pthread_mutex_lock(&e->lock);
+    bool waits = e->later && !e->resumed;
+    pthread_mutex_unlock(&e->lock);
+    return waits;
 }
 
 bool api_test_asleep(struct api_test *t, struct exchange *e) {
@@ -283,6 +297,10 @@ bool api_test_more(struct api_test *t, struct exchange *e, struct buf *said) {
 
 void api_test_end(struct api_test *t, struct exchange *e, struct answer *a) {
     answer_release(a);
+    pthread_mutex_lock(&e->lock);
+    while (t->threaded && e->later && !e->resumed)
+        pthread_cond_wait(&e->changed, &e->lock);
+    pthread_mutex_unlock(&e->lock);
     assert_int_equal(e->later, e->resumed); // whoever took it has said so once, or nobody took it
     if (e->later)
         assert_int_equal(t->handler.resume(t->handler.ctx, &e->x), HTTP_REPLY);
@@ -298,6 +316,8 @@ void api_test_end(struct api_test *t, struct exchange *e, struct answer *a) {
     a->body = e->x.reply;
     a->json = json_loadb(buf_str(&a->body).p, a->body.n, JSON_REJECT_DUPLICATES, NULL);
     arena_release(&e->x.arena);
+    pthread_cond_destroy(&e->changed);
+    pthread_mutex_destroy(&e->lock);
     free(e);
 }
 

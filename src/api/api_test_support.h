@@ -41,14 +41,15 @@ struct api_test {
     struct store *store;
     struct auth *auth;
     struct api *api;
+    bool threaded;
     struct http_handler handler;
     struct arena arena; // tokens, partners
     struct partner partner[2];
     struct str token[2]; // "Bearer ..."
 };
 void api_test_open(struct api_test *t);
-// The same with routes of the test's own.
-void api_test_open_routes(struct api_test *t, const struct route *routes, size_t n);
+// The same with routes of the test's own; `threaded`: with the store's writer and the API's turns on threads of their own.
+void api_test_open_routes(struct api_test *t, const struct route *routes, size_t n, bool threaded);
 void api_test_close(struct api_test *t);
 
 // ---- calls ----
@@ -67,11 +68,11 @@ void api_test_call(struct api_test *t, struct answer *a, int token, enum http_me
                    const struct header *headers);
 void answer_release(struct answer *a);
 
-// The same in two steps, for a call that may wait. It must not wait any more when it is ended.
+// The same in two steps, for a call that may wait. It must not wait any more when it is ended; with threads the end waits for it.
 struct exchange;
 struct exchange *api_test_begin(struct api_test *t, int token, enum http_method method, const char *target, const char *body,
                                 const struct header *headers);
-bool api_test_waits(const struct exchange *e);
+bool api_test_waits(struct exchange *e);
 void api_test_end(struct api_test *t, struct exchange *e, struct answer *a);
 // The same, after it has been given the chance to go on if it was resumed.
 bool api_test_asleep(struct api_test *t, struct exchange *e);

@@ -62,7 +62,14 @@ static const struct route routes[] = {
 };
 
 static int setup(void **state UNUSED) {
-    api_test_open_routes(&t, routes, ARRAY_LEN(routes));
+    api_test_open_routes(&t, routes, ARRAY_LEN(routes), false);
+    deed = count_one;
+    runs = 0;
+    return 0;
+}
+
+static int setup_threaded(void **state UNUSED) {
+    api_test_open_routes(&t, routes, ARRAY_LEN(routes), true);
     deed = count_one;
     runs = 0;
     return 0;
@@ -656,10 +663,29 @@ static void a_stop_ends_those_who_wait(void **state UNUSED) {
     assert_true(a.status == 503 || a.status == 409);
 }
 
+// ---- with threads ----
+
+static const char *repeated;
+
+static void repeat_from_the_writer(int at) {
+    if (at != 1)
+        return;
+    meanwhile = NULL;
+    inner[0] = begin(repeated, NULL);
+}
+
 static void the_thread_ends_the_waiting(void **state UNUSED) {
-    struct err err = {0};
-    assert_int_equal(api_run(t.api, &err), ERR_NONE);
-    api_stop(t.api);
+    for (int i = 0; i < 20; i++) {
+        char key[16];
+        snprintf(key, sizeof key, "k%d", i);
+        make_long(5);
+        meanwhile = repeat_from_the_writer;
+        repeated = key;
+        post(&first, "/v2/deeds", key, NULL);
+        assert_answer(&first, 201);
+        api_test_end(&t, inner[0], &a);
+        assert_replay(&a, &first);
+    }
 }
 
 // ---- age ----
@@ -713,7 +739,7 @@ int main(void) {
         TEST(a_claim_that_nobody_heard_of_for_long_is_taken_over),
         TEST(who_lost_its_claim_commits_nothing),
         TEST(a_stop_ends_those_who_wait),
-        TEST(the_thread_ends_the_waiting),
+        cmocka_unit_test_setup_teardown(the_thread_ends_the_waiting, setup_threaded, teardown),
         TEST(old_keys_are_forgotten),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
