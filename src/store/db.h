@@ -77,6 +77,11 @@ struct db_driver {
     enum err_kind (*script)(struct db *db, const char *sql, struct err *err);
     // Whether all rows, indexes and references are whole: ERR_CORRUPT with the first complaint. Reads everything.
     enum err_kind (*check)(struct db *db, struct err *err);
+    // A consistent copy of what is committed now, as one file `to` that is checked, on disk and not there before; from any process, while
+    // others write. And the way back: into a location that is missing or empty. Both ERR_CONFLICT when they would overwrite something,
+    // ERR_CORRUPT when the copy is damaged; then nothing is left behind. NULL: the database's own tools do it.
+    enum err_kind (*backup)(const char *location, const char *to, struct err *err);
+    enum err_kind (*restore)(const char *from, const char *location, struct err *err);
     // Called on the writer between transactions: keeps the log short. DB_UPKEEP_ALONE: readers are in the way; call again with `alone`
     // when none is reading.
     enum err_kind (*upkeep)(struct db *db, bool alone, enum db_upkeep *wants, struct err *err);

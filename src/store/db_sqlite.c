@@ -11,6 +11,7 @@
  * The log (WAL) is copied back into the file by upkeep() alone, between batches: every UPKEEP_PAGES a passive checkpoint; when readers have
  * kept the log from being started anew until it is UPKEEP_ALONE_PAGES long, one with the readers held off, which always succeeds.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -489,6 +490,181 @@ static enum err_kind lite_upkeep(struct db *db, bool alone, enum db_upkeep *want
     return rc == SQLITE_OK || rc == SQLITE_BUSY ? ERR_NONE : failed(d, rc, err);
 }
 
+// ---- backup ----
+
+// A name is only given to what is whole: it grows as NAME.part.
+struct copy {
+    struct db_lite d; // the copy
+    char path[PATH_MAX_BYTES + 16], part[PATH_MAX_BYTES + 32];
+};
+
+static enum err_kind copy_begin(struct copy *c, const char *path, struct err *err) {
+    *c = (struct copy){.d.lock_fd = -1};
+    if (strlen(path) >= PATH_MAX_BYTES)
+        return err_set(err, ERR_INVALID, "the file's name is too long");
+    snprintf(c->path, sizeof c->path, "%s", path);
+    snprintf(c->part, sizeof c->part, "%s.part", path);
+    struct stat st;
+    if (lstat(path, &st) == 0)
+        return err_set(err, ERR_CONFLICT, "%s: is there already", path);
+    int fd = open(c->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600); // it holds keys and people's addresses
+    if (fd < 0 && errno == EEXIST)
+        return err_set(err, ERR_CONFLICT, "%s: is there already: another copy is being made, or one has broken off (then remove it)",
+                       c->part);
+    if (fd < 0)
+        return err_set(err, ERR_UNAVAILABLE, "%s: cannot be made: %s", c->part, strerror(errno));
+    close(fd);
+    return ERR_NONE;
+}
+
+static void copy_drop(struct copy *c) {
+    char beside[sizeof c->part + 16];
+    sqlite3_close(c->d.lite);
+    static const char *const endings[] = {"", "-journal", "-wal", "-shm"};
+    for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
+        snprintf(beside, sizeof beside, "%s%s", c->part, endings[i]);
+        unlink(beside);
+    }
+}
+
+static enum err_kind sync_path(const char *path, int flags, struct err *err) {
+    int fd = open(path, flags | O_CLOEXEC);
+    bool good = fd >= 0 && fsync(fd) == 0;
+    enum err_kind kind = good ? ERR_NONE : err_set(err, ERR_UNAVAILABLE, "%s: cannot be put on disk: %s", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return kind;
+}
+
+// Takes the pages over in one snapshot of `from`, checks them, and gives the file its name.
+static enum err_kind copy_pages(struct copy *c, struct db_lite *from, struct err *err) {
+    int rc = sqlite3_open_v2(c->part, &c->d.lite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK)
+        return c->d.lite ? failed(&c->d, rc, err) : err_set(err, ERR_UNAVAILABLE, "%s: cannot be opened", c->part);
+    sqlite3_backup *b = sqlite3_backup_init(c->d.lite, "main", from->lite, "main");
+    if (!b)
+        return failed(&c->d, sqlite3_errcode(c->d.lite), err);
+    sqlite3_backup_step(b, -1);
+    rc = sqlite3_backup_finish(b);
+    if (rc != SQLITE_OK)
+        return failed(&c->d, rc, err);
+    // One file, that can be read where nothing can be written.
+    rc = sqlite3_exec(c->d.lite, "PRAGMA journal_mode = DELETE", NULL, NULL, NULL);
+    if (rc != SQLITE_OK)
+        return failed(&c->d, rc, err);
+    return lite_check(&c->d.db, err);
+}
+
+static enum err_kind copy_finish(struct copy *c, struct err *err) {
+    sqlite3_close(c->d.lite);
+    c->d.lite = NULL;
+    enum err_kind kind = sync_path(c->part, O_RDONLY, err);
+    if (kind)
+        return kind;
+    // link() does not overwrite what has come to be there meanwhile, as rename() would.
+    if (link(c->part, c->path) != 0)
+        return err_set(err, errno == EEXIST ? ERR_CONFLICT : ERR_UNAVAILABLE, "%s: %s", c->path, strerror(errno));
+    unlink(c->part);
+    char folder[sizeof c->path];
+    memcpy(folder, c->path, sizeof folder);
+    char *slash = strrchr(folder, '/');
+    if (slash)
+        slash[slash == folder] = 0;
+    return sync_path(slash ? folder : ".", O_RDONLY | O_DIRECTORY, err);
+}
+
+static enum err_kind copy_to(struct db_lite *from, const char *path, struct err *err) {
+    struct copy c;
+    enum err_kind kind = copy_begin(&c, path, err);
+    if (kind)
+        return kind;
+    kind = copy_pages(&c, from, err);
+    if (!kind)
+        kind = copy_finish(&c, err);
+    if (kind)
+        copy_drop(&c);
+    return kind;
+}
+
+// Opens for reading what must be a store of ours.
+static enum err_kind open_source(struct db_lite *d, const char *path, struct err *err) {
+    *d = (struct db_lite){.lock_fd = -1};
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return err_set(err, errno == ENOENT ? ERR_NOT_FOUND : ERR_UNAVAILABLE, "cannot be read: %s", strerror(errno));
+    int rc = sqlite3_open_v2(path, &d->lite, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK)
+        return d->lite ? failed(d, rc, err) : err_set(err, ERR_UNAVAILABLE, "cannot be opened");
+    sqlite3_busy_timeout(d->lite, BUSY_MS);
+    int64_t application = 0;
+    enum err_kind kind = ask(d, "PRAGMA application_id", &application, err);
+    if (!kind && application != APPLICATION_ID)
+        kind = err_set(err, ERR_CORRUPT, "it is no store of topupd");
+    return kind;
+}
+
+static enum err_kind lite_backup(const char *location, const char *to, struct err *err) {
+    char path[PATH_MAX_BYTES + 16];
+    struct db_lite d;
+    int64_t version;
+    if (strlen(location) >= PATH_MAX_BYTES)
+        return err_set(err, ERR_INVALID, "the data folder's name is too long");
+    snprintf(path, sizeof path, "%s/topupd.db", location);
+    struct err why = {0};
+    enum err_kind kind = open_source(&d, path, &why);
+    if (kind)
+        err_set(err, kind, "%s: %s", path, err_first(&why));
+    // The transaction holds one state still, while the server goes on writing behind it.
+    if (!kind)
+        kind = plain(&d, "BEGIN", err);
+    if (!kind)
+        kind = ask(&d, "SELECT count(*) FROM sqlite_master", &version, err);
+    if (!kind)
+        kind = copy_to(&d, to, err);
+    sqlite3_close(d.lite);
+    return kind;
+}
+
+static enum err_kind empty_folder(const char *folder, bool *made, struct err *err) {
+    *made = mkdir(folder, 0700) == 0;
+    if (*made)
+        return ERR_NONE;
+    if (errno != EEXIST)
+        return no_folder(folder, "cannot make the data folder", err);
+    DIR *dir = opendir(folder);
+    if (!dir)
+        return no_folder(folder, "cannot use the data folder", err);
+    bool empty = true;
+    for (struct dirent *entry; empty && (entry = readdir(dir));)
+        empty = strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0;
+    closedir(dir);
+    return empty ? ERR_NONE
+                 : err_set(err, ERR_CONFLICT, "%s: is not empty: restore into an empty folder, or one that is not there yet", folder);
+}
+
+static enum err_kind lite_restore(const char *from, const char *location, struct err *err) {
+    char path[PATH_MAX_BYTES + 16];
+    struct db_lite d;
+    bool made = false;
+    if (strlen(location) >= PATH_MAX_BYTES)
+        return err_set(err, ERR_INVALID, "the data folder's name is too long");
+    snprintf(path, sizeof path, "%s/topupd.db", location);
+    struct err why = {0};
+    enum err_kind kind = open_source(&d, from, &why);
+    if (!kind)
+        kind = lite_check(&d.db, &why);
+    if (kind)
+        err_set(err, kind, "%s: %s%s", from, kind == ERR_CORRUPT ? "is not a whole backup: " : "", err_first(&why));
+    if (!kind)
+        kind = empty_folder(location, &made, err);
+    if (!kind)
+        kind = copy_to(&d, path, err);
+    if (kind && made)
+        rmdir(location);
+    sqlite3_close(d.lite);
+    return kind;
+}
+
 const struct db_driver db_sqlite = {
     .name = "sqlite",
     .dialect = DB_SQLITE,
@@ -511,5 +687,7 @@ const struct db_driver db_sqlite = {
     .finish = lite_finish,
     .script = lite_script,
     .check = lite_check,
+    .backup = lite_backup,
+    .restore = lite_restore,
     .upkeep = lite_upkeep,
 };

@@ -563,6 +563,26 @@ enum err_kind store_open(const struct store_options *o, struct store **out, stru
     return ERR_NONE;
 }
 
+static enum err_kind backup_driver(const char *location, const struct db_driver **out, struct err *err) {
+    struct store_options o = {.location = location};
+    enum err_kind kind = choose_driver(&o, out, err);
+    if (!kind && !(*out)->backup)
+        kind = err_set(err, ERR_INVALID, "this database is backed up with its own tools");
+    return kind;
+}
+
+enum err_kind store_backup(const char *location, const char *to, struct err *err) {
+    const struct db_driver *driver;
+    enum err_kind kind = backup_driver(location, &driver, err);
+    return kind ? kind : driver->backup(location, to, err);
+}
+
+enum err_kind store_restore(const char *from, const char *location, struct err *err) {
+    const struct db_driver *driver;
+    enum err_kind kind = backup_driver(location, &driver, err);
+    return kind ? kind : driver->restore(from, location, err);
+}
+
 void store_close(struct store *s) {
     if (!s)
         return;

@@ -58,6 +58,12 @@ NODISCARD enum err_kind tx_ping(struct tx *tx, struct err *err); // that write, 
 // Reads everything and says ERR_CORRUPT with the first complaint: after a restore, in tests. Holds one reader meanwhile.
 NODISCARD enum err_kind store_check(struct store *s, struct err *err);
 
+// ---- backup: without opening the store, from any process, while a server writes ----
+// Everything that was acknowledged before it began, as one file that was not there; checked and on disk. ERR_CONFLICT: it is there.
+NODISCARD enum err_kind store_backup(const char *location, const char *to, struct err *err);
+// Into a folder that is missing or empty (ERR_CONFLICT). ERR_CORRUPT: the file is no whole backup; then nothing has changed.
+NODISCARD enum err_kind store_restore(const char *from, const char *location, struct err *err);
+
 // ---- reading ----
 NODISCARD enum err_kind store_read_begin(struct store *s, struct tx **out, struct err *err);
 void store_read_end(struct tx *tx);

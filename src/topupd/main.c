@@ -21,7 +21,7 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 struct arguments {
     const char *command;
-    const char *word; // what the command takes: an operator's name
+    const char *word; // what the command takes: an operator's name, a file
     const char *config_file;
     const char *data, *listen;
     const char *overrides[OVERRIDES_MAX];
@@ -32,7 +32,7 @@ static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "Read settings from FILE", 0},
     {"option", 'o', "NAME=VALUE", 0, "Override one setting; may be given several times", 0},
     {"listen", 'l', "ADDRESS:PORT", 0, "Serve there; port 0 takes a free one", 0},
-    {"data", 'd', "DIR", 0, "demo: keep the data in DIR (default: demo-data)", 0},
+    {"data", 'd', "DIR", 0, "Keep the data in DIR (demo's default: demo-data)", 0},
     {0},
 };
 
@@ -45,6 +45,8 @@ static const char doc[] =
     "  check-config     read the settings, say what is wrong with them\n"
     "  sample-config    print a file with every setting, its meaning and its default\n"
     "  migrate          bring the store to this version's schema\n"
+    "  backup FILE      copy the store into FILE, while the server is running or not\n"
+    "  restore FILE     make a store from such a copy, in an empty data folder\n"
     "  operator NAME    make an operator's token and print it (the server must not be running)\n"
     "\v"
     "Try it:     topupd demo\n"
@@ -98,6 +100,10 @@ static enum err_kind settings(const struct arguments *a, struct config *c, struc
     if (a->listen) {
         free(c->listen);
         c->listen = xstrdup(a->listen);
+    }
+    if (a->data) {
+        free(c->store);
+        c->store = xstrdup(a->data);
     }
     return config_check(c, err);
 }
@@ -158,6 +164,29 @@ static int command_operator(struct config *c, const struct arguments *a, struct 
     return EXIT_OK;
 }
 
+static int needs_file(const char *command) {
+    fprintf(stderr, "topupd: %s: needs a file, such as `topupd %s -c topupd.conf store.backup`\n", command, command);
+    return EXIT_USAGE;
+}
+
+static int command_backup(struct config *c, const struct arguments *a, struct err *err) {
+    if (!a->word)
+        return needs_file("backup");
+    if (store_backup(c->store, a->word, err))
+        return complain(err);
+    printf("%s: a whole copy of %s\n", a->word, c->store);
+    return EXIT_OK;
+}
+
+static int command_restore(struct config *c, const struct arguments *a, struct err *err) {
+    if (!a->word)
+        return needs_file("restore");
+    if (store_restore(a->word, c->store, err))
+        return complain(err);
+    printf("%s: the store of %s\n", c->store, a->word);
+    return EXIT_OK;
+}
+
 static int run_until_signal(struct app *app) {
     log_info("server.ready", LOG_TEXT("listen", app_listen(app)), LOG_TEXT("base_url", app_base_url(app)));
     app_wait(app);
@@ -180,8 +209,10 @@ static int command_serve(struct config *c, const struct arguments *a, struct err
 
 static int command_demo(struct config *c, const struct arguments *a, struct err *err) {
     const char *dir = a->data ? a->data : "demo-data";
-    free(c->store);
-    c->store = xstrdup(dir);
+    if (!a->data) {
+        free(c->store);
+        c->store = xstrdup(dir);
+    }
     struct app *app;
     if (app_open(c, &(struct app_options){.may_create = true, .demo = true}, &app, err))
         return complain(err);
@@ -206,14 +237,21 @@ static int command_demo(struct config *c, const struct arguments *a, struct err 
 static const struct command {
     const char *name;
     int (*run)(struct config *c, const struct arguments *a, struct err *err);
+    bool is_broken_off_by_signals; // the others end when they have tidied up
 } commands[] = {
-    {"serve", command_serve},     {"demo", command_demo},         {"check-config", command_check_config},
-    {"migrate", command_migrate}, {"operator", command_operator}, {"sample-config", command_sample_config},
+    {"serve", command_serve},
+    {"demo", command_demo},
+    {"check-config", command_check_config},
+    {"migrate", command_migrate},
+    {"operator", command_operator},
+    {"sample-config", command_sample_config},
+    {"backup", command_backup, true},
+    {"restore", command_restore, true},
 };
 
 int main(int argc, char **argv) {
     struct arguments a = {0};
-    static const struct argp argp = {options, on_argument, "COMMAND [NAME]", doc, NULL, NULL, NULL};
+    static const struct argp argp = {options, on_argument, "COMMAND [NAME|FILE]", doc, NULL, NULL, NULL};
     argp_err_exit_status = EXIT_USAGE;
     argp_parse(&argp, argc, argv, 0, NULL, &a);
 
@@ -233,7 +271,8 @@ int main(int argc, char **argv) {
         return complain(&err);
     }
     (void)log_level_parse(str_of(config.log_level), &log_threshold);
-    app_block_signals();
+    if (!command->is_broken_off_by_signals)
+        app_block_signals();
     log_start(STDERR_FILENO);
     int status = command->run(&config, &a, &err);
     log_stop();
