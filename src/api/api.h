@@ -25,9 +25,9 @@ struct api_options {
 };
 struct api;
 NODISCARD enum err_kind api_open(const struct api_options *o, struct api **out, struct err *err);
-// One turn of what the API does by itself: looks again at calls that wait or whose time is over, removes old idempotency keys. api_run does
-// it on a thread of its own until api_stop, which also ends the calls that still wait: after the HTTP server was stopped, before the store
-// is closed.
+// One turn of what the API does by itself: looks again at calls that wait or whose time is over, removes old idempotency keys and events.
+// api_run does it on threads of its own until api_stop, which also ends the calls that still wait: after the HTTP server was stopped,
+// before the store is closed.
 void api_turn(struct api *a);
 NODISCARD enum err_kind api_run(struct api *a, struct err *err);
 void api_stop(struct api *a);

@@ -276,6 +276,76 @@ static void a_cursor_that_fell_off_the_end_is_told_so(void **state UNUSED) {
     assert_sequences("5 6");
 }
 
+struct span {
+    int64_t partner_id, first, last;
+};
+
+static enum err_kind measure(struct tx *tx, void *ctx, struct err *err) {
+    struct span *s = ctx;
+    return store_event_range(tx, s->partner_id, &s->first, &s->last, err);
+}
+
+static void assert_kept(int partner, int64_t first, int64_t last) {
+    struct span s = {t.partner[partner].id, 0, 0};
+    api_test_job(&t, measure, &s);
+    assert_int_equal(s.first, first);
+    assert_int_equal(s.last, last);
+}
+
+static enum err_kind keep_for_a_day(struct tx *tx, void *ctx UNUSED, struct err *err) {
+    struct partner p = t.partner[1];
+    p.event_days = 1;
+    return store_partner_update(tx, &p, err);
+}
+
+static enum err_kind append(struct tx *tx, void *ctx, struct err *err) {
+    const int *times = ctx;
+    enum err_kind kind = ERR_NONE;
+    for (int i = 0; i < 2; i++)
+        for (int n = 0; n < times[i] && !kind; n++) {
+            struct event e = {.partner_id = t.partner[i].id, .type = EVENT_SIM_ACTIVATED, .created = tx_now(tx), .iccid = ICCID_NONE};
+            kind = store_event_append(tx, &e, err);
+        }
+    return kind;
+}
+
+#define DAY_MS INT64_C(86400000)
+
+static void what_a_partner_does_not_keep_is_dropped_by_and_by(void **state UNUSED) {
+    api_test_job(&t, keep_for_a_day, NULL);
+    api_test_job(&t, append, &(int[]){5000, 3});
+    api_turn(t.api);
+    assert_kept(0, 1, 5000);
+    clock_manual_advance(&t.clock_state, DAY_MS);
+    api_test_job(&t, append, &(int[]){10, 4});
+    api_turn(t.api);
+    assert_kept(1, 1, 7); // a day old, and not older
+    clock_manual_advance(&t.clock_state, 1);
+    api_turn(t.api);
+    assert_kept(1, 1, 7); // the next round is not yet
+    clock_manual_advance(&t.clock_state, 10 * 60 * 1000);
+    api_turn(t.api);
+    assert_kept(1, 4, 7);
+    assert_kept(0, 1, 5010);
+
+    clock_manual_advance(&t.clock_state, 89 * DAY_MS);
+    api_test_job(&t, append, &(int[]){1, 1});
+    api_turn(t.api);
+    assert_kept(0, 2001, 5011); // in slices
+    assert_kept(1, 4, 8);
+    api_turn(t.api);
+    assert_kept(0, 4001, 5011);
+    api_turn(t.api);
+    assert_kept(0, 5001, 5011);
+    assert_kept(1, 8, 8);
+    clock_manual_advance(&t.clock_state, 200 * DAY_MS);
+    api_turn(t.api);
+    assert_kept(0, 5012, 5011); // nothing is kept, and the count goes on
+    assert_kept(1, 9, 8);
+    api_test_job(&t, append, &(int[]){1, 0});
+    assert_kept(0, 5012, 5012);
+}
+
 // ---- waiting ----
 
 static void a_poll_is_answered_when_there_is_something(void **state UNUSED) {
@@ -501,6 +571,7 @@ int main(void) {
         TEST(changes_of_a_profile_are_told_one_by_one),
         TEST(an_expired_subscription_says_what_it_was),
         TEST(a_cursor_that_fell_off_the_end_is_told_so),
+        TEST(what_a_partner_does_not_keep_is_dropped_by_and_by),
         TEST(a_poll_is_answered_when_there_is_something),
         TEST(an_order_is_answered_when_it_ends),
         TEST(a_stop_answers_all_who_wait),

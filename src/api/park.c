@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/idem.h"
+#include "api/retention.h"
 #include "api/state.h"
 
 #define TURN_MS 1000 // when nothing is parked
@@ -62,6 +63,7 @@ void api_turn(struct api *api) {
     }
     waits_turn(api->waits);
     idem_upkeep(api, clock_mono(api->o.clock));
+    retention_upkeep(api, clock_mono(api->o.clock));
 }
 
 // ---- the thread ----

@@ -30,6 +30,18 @@ struct park {
     pthread_t thread;
 };
 
+// The dropping of old events (retention.h): the round's state, and the slice's.
+struct retention {
+    struct store_job job;
+    struct mono last;
+    int64_t begin; // partners up to this one are done with, in this round
+    int64_t at;    // the same after the slice
+    int64_t dropped, round;
+    bool over;
+    _Atomic bool running;
+    _Atomic int64_t pause_ms;
+};
+
 // The number of a process that works on idempotency keys: its node's above as many random bits.
 #define API_PROCESS_BITS 48
 #define API_NO_PROCESS 0
@@ -58,6 +70,7 @@ struct api {
         pthread_mutex_t lock;
         int64_t partner[SANDBOX_CALLS_MAX]; // 0: a free place
     } sandbox_calls;                        // partners whose clock is being moved, or data taken away (sandbox.c)
+    struct retention retention;
     struct metric_family *requests;
     struct route_meter *meters; // one a route, and a last one for what has no route
     struct metric *job_queue, *job_batches, *orders[4], *tasks[7];

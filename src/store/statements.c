@@ -139,6 +139,7 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_PARTNER_GET] = READS("partner_get", "SELECT " PARTNER_COLUMNS " FROM partner WHERE id = ?1"),
     [ST_PARTNER_BY_CLIENT] = READS("partner_by_client", "SELECT " PARTNER_COLUMNS " FROM partner WHERE client_id = ?1"),
     [ST_PARTNER_LIST] = READS("partner_list", "SELECT " PARTNER_COLUMNS " FROM partner ORDER BY id LIMIT ?1 OFFSET ?2"),
+    [ST_PARTNER_AFTER] = READS("partner_after", "SELECT " PARTNER_COLUMNS " FROM partner WHERE id > ?1 ORDER BY id LIMIT ?2"),
     [ST_PARTNER_COUNT] = READS("partner_count", "SELECT count(*) FROM partner"),
     [ST_PARTNER_IDS] = READS("partner_ids", "SELECT id FROM partner ORDER BY id"),
     [ST_PARTNER_NEXT_ID] = READS("partner_next_id", "SELECT coalesce(max(id), 0) + 1 FROM partner"),

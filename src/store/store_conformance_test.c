@@ -54,6 +54,16 @@ JOB(partner_job) {
     assert_int_equal(n, 1);
     assert_int_equal(total, 2);
     IS_STR(list[0].client_id, "sandbox");
+    OK(store_partner_after(tx, 0, 10, a, &list, &n, err));
+    assert_int_equal(n, 2);
+    IS_STR(list[0].client_id, "live");
+    OK(store_partner_after(tx, 0, 1, a, &list, &n, err));
+    assert_int_equal(n, 1);
+    OK(store_partner_after(tx, list[0].id, 10, a, &list, &n, err));
+    assert_int_equal(n, 1);
+    IS_STR(list[0].client_id, "sandbox");
+    OK(store_partner_after(tx, list[0].id, 10, a, &list, &n, err));
+    assert_int_equal(n, 0);
     return ERR_NONE;
 }
 

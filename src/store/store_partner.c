@@ -51,6 +51,16 @@ enum err_kind store_partner_list(struct tx *tx, int64_t offset, int64_t limit, s
     return ERR_NONE;
 }
 
+enum err_kind store_partner_after(struct tx *tx, int64_t after, int64_t limit, struct arena *a, struct partner **out, size_t *n,
+                                  struct err *err) {
+    struct db_value params[] = {db_int(after), db_int(limit)};
+    void *rows = NULL;
+    enum err_kind kind = tx_list(tx, ST_PARTNER_AFTER, TX_PARAMS(params), read_partner, a, sizeof **out, 0, &rows, n, err);
+    if (!kind)
+        *out = rows;
+    return kind;
+}
+
 static enum err_kind client_taken(enum err_kind kind, const struct partner *p, struct err *err) {
     if (kind != ERR_CONFLICT)
         return kind;

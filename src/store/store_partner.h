@@ -13,6 +13,9 @@ NODISCARD enum err_kind store_partner_get(struct tx *tx, int64_t id, struct aren
 NODISCARD enum err_kind store_partner_by_client(struct tx *tx, struct str client_id, struct arena *a, struct partner *out, struct err *err);
 NODISCARD enum err_kind store_partner_list(struct tx *tx, int64_t offset, int64_t limit, struct arena *a, struct partner **out, size_t *n,
                                            int64_t *total, struct err *err);
+// Those with greater numbers, in their order.
+NODISCARD enum err_kind store_partner_after(struct tx *tx, int64_t after, int64_t limit, struct arena *a, struct partner **out, size_t *n,
+                                            struct err *err);
 NODISCARD enum err_kind store_partner_insert(struct tx *tx, struct partner *p,
                                              struct err *err); // fills p->id; ERR_CONFLICT: client_id is taken
 NODISCARD enum err_kind store_partner_update(struct tx *tx, const struct partner *p, struct err *err);
