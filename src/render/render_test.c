@@ -346,7 +346,7 @@ static void webhook_shows_its_secret_once_and_never_its_lease(void **state UNUSE
     h.state = WEBHOOK_FAILED;
     h.failing_since = date("2026-11-18T12:00:00Z");
     render_webhook(&w, NULL, links, &h, STR_NONE);
-    assert_null(strstr(out.p, "secret\":"));
+    assert_null(strstr(out.p, "\"secret\":"));
     assert_non_null(strstr(out.p, "\"enabled\":false,\"status\":\"FAILED\""));
     assert_non_null(strstr(out.p, "\"failing_since\":\"2026-11-18T12:00:00Z\""));
     buf_release(&out);
