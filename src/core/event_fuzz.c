@@ -43,6 +43,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         taken++;
         event_pack_sim(&again, &m, sim_was.past == PAST_KNOWN ? &sim_was : NULL);
     }
+    struct profile_progress progress;
+    k = event_unpack_progress(payload, &arena, &m, &progress, &err);
+    CHECK(k == ERR_NONE || k == ERR_CORRUPT);
+    if (k == ERR_NONE) {
+        taken++;
+        CHECK(progress.point >= 1 && progress.point <= POINT_MAX);
+        event_pack_progress(&again, &m, &progress);
+    }
     struct webhook w;
     k = event_unpack_webhook(payload, &arena, &w, &err);
     CHECK(k == ERR_NONE || k == ERR_CORRUPT);

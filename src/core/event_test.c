@@ -289,6 +289,19 @@ static void event_payload_comes_back_as_it_was(void **state) {
             assert_int_equal(sim_was.service, sim_was2.service);
             same_str(sim_was.eid, sim_was2.eid);
         }
+
+        struct profile_progress p = {.point = 1 + (int)rng_below(&rng, POINT_MAX), .eid = m.eid}, p2;
+        p.status = (enum progress_status)rng_below(&rng, PROGRESS_EXPIRED + 1);
+        buf_clear(&buf);
+        event_pack_progress(&buf, &m, &p);
+        assert_false(buf.failed);
+        assert_int_equal(event_unpack_progress(buf_str(&buf), &arena, &m2, &p2, &err), ERR_NONE);
+        same_sim(&m, &m2);
+        assert_int_equal(p.point, p2.point);
+        assert_int_equal(p.status, p2.status);
+        same_str(p.eid, p2.eid);
+        assert_int_equal(event_unpack_sim(buf_str(&buf), &arena, &m2, &sim_was2, &err), ERR_CORRUPT); // another kind
+        err_clear(&err);
     }
     buf_release(&buf);
 }

@@ -49,11 +49,3 @@ bool thresholds_add(struct thresholds *t, int64_t percent) {
     t->n++;
     return true;
 }
-
-bool thresholds_equal(const struct thresholds *a, const struct thresholds *b) {
-    for (int i = 0; i < a->n && i < b->n; i++) {
-        if (a->percent[i] != b->percent[i])
-            return false;
-    }
-    return a->n == b->n;
-}

@@ -58,7 +58,6 @@ static inline struct wall partner_now(const struct partner *p, struct wall now) 
 struct thresholds partner_thresholds(const struct partner *p);
 // Puts one in its place. False, and nothing has changed, when it is not 1..99, is there already or there is no room.
 bool thresholds_add(struct thresholds *t, int64_t percent);
-bool thresholds_equal(const struct thresholds *a, const struct thresholds *b);
 bool partner_may_use_currency(const struct partner *p, struct str currency);
 
 #endif

@@ -55,12 +55,35 @@ static void subscriber_field_names_follow_the_bits(void **state) {
     assert_int_equal(NEED_DEVICE, 1 << 4);
 }
 
+static void thresholds_stand_in_order_and_each_once(void **state) {
+    (void)state;
+    struct partner p = {0};
+    struct thresholds t = partner_thresholds(&p);
+    assert_int_equal(t.n, 1);
+    assert_int_equal(t.percent[0], 80); // when the partner has none of its own
+    static const int64_t given[] = {95, 1, 50, 99};
+    for (size_t i = 0; i < ARRAY_LEN(given); i++)
+        assert_true(thresholds_add(&p.thresholds, given[i]));
+    static const int64_t wrong[] = {0, 100, -1, 50, 95, INT64_MAX, 256 + 20};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+        assert_false(thresholds_add(&p.thresholds, wrong[i]));
+    t = partner_thresholds(&p);
+    assert_int_equal(t.n, 4);
+    static const uint8_t expected[] = {1, 50, 95, 99};
+    assert_memory_equal(t.percent, expected, sizeof expected);
+    for (int64_t i = 10; i < 14; i++)
+        assert_true(thresholds_add(&p.thresholds, i));
+    assert_false(thresholds_add(&p.thresholds, 20)); // no room
+    assert_int_equal(p.thresholds.n, THRESHOLDS_MAX);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(client_id_is_short_and_plain),
         cmocka_unit_test(partner_may_use_the_currencies_it_was_given),
         cmocka_unit_test(partner_without_a_list_may_use_any_known_currency),
         cmocka_unit_test(subscriber_field_names_follow_the_bits),
+        cmocka_unit_test(thresholds_stand_in_order_and_each_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -43,11 +43,29 @@ static void sim_words_stand_at_their_states(void **state) {
     assert_null(esim_status_words[ESIM_UNAVAILABLE + 1]);
 }
 
+static void points_lead_where_the_standard_says(void **state) {
+    (void)state;
+    assert_int_equal(notification_point_leads_to(POINT_ELIGIBILITY), ESIM_NONE);
+    assert_int_equal(notification_point_leads_to(POINT_CONFIRMATION), ESIM_NONE);
+    assert_int_equal(notification_point_leads_to(POINT_DOWNLOADED), ESIM_DOWNLOADED);
+    assert_int_equal(notification_point_leads_to(POINT_INSTALLED), ESIM_INSTALLED);
+    assert_int_equal(notification_point_leads_to(POINT_DELETED), ESIM_UNAVAILABLE);
+    assert_int_equal(notification_point_leads_to(POINT_ENABLED), ESIM_NONE);
+    assert_int_equal(notification_point_leads_to(POINT_DISABLED), ESIM_NONE);
+    assert_int_equal(notification_point_leads_to(4711), ESIM_NONE);
+    assert_string_equal(notification_point_text(POINT_INSTALLED), "BPP installation");
+    assert_string_equal(notification_point_text(0), "");
+    assert_string_equal(notification_point_text(4711), "");
+    assert_string_equal(progress_status_words[PROGRESS_WARNING], "Executed-WithWarning");
+    assert_null(progress_status_words[PROGRESS_EXPIRED + 1]);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sim_service_moves_as_the_header_says),
         cmocka_unit_test(esim_profile_goes_forward_and_unavailable_is_final),
         cmocka_unit_test(sim_words_stand_at_their_states),
+        cmocka_unit_test(points_lead_where_the_standard_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

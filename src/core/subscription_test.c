@@ -313,6 +313,50 @@ static void subscription_invariants_hold_for_any_cues(void **state) {
     }
 }
 
+static void subscription_gives_what_it_has_and_no_more(void **state) {
+    (void)state;
+    struct subscription s = {.initial_bytes = 10, .balance_as_of = WALL_NONE};
+    assert_int_equal(subscription_take(&s, 4, (struct wall){2000}), 4);
+    assert_int_equal(s.balance_as_of.ms, 2000);
+    assert_int_equal(subscription_take(&s, 3, (struct wall){1000}), 3);
+    assert_int_equal(s.balance_as_of.ms, 2000); // the newest record's
+    assert_int_equal(subscription_take(&s, 0, (struct wall){3000}), 0);
+    assert_int_equal(s.balance_as_of.ms, 2000);
+    assert_int_equal(subscription_take(&s, INT64_MAX, (struct wall){4000}), 3);
+    assert_int_equal(s.spent_bytes, 10);
+    assert_int_equal(subscription_take(&s, 1, (struct wall){5000}), 0);
+    assert_int_equal(s.balance_as_of.ms, 4000);
+}
+
+static void subscription_crosses_each_percent_once(void **state) {
+    (void)state;
+    static const int64_t sizes[] = {1, 2, 3, 7, 99, 100, 101, 12345, INT64_C(1) << 50};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        for (int percent = 1; percent < 100; percent++) {
+            struct subscription s = {.initial_bytes = sizes[i]};
+            int crossed = 0;
+            for (int step = 0; step <= 20; step++) {
+                int64_t before = s.spent_bytes;
+                s.spent_bytes = sizes[i] / 20 * step;
+                if (step == 20)
+                    s.spent_bytes = sizes[i];
+                bool now = subscription_crossed(&s, before, percent);
+                crossed += now;
+                // at `percent` or beyond, without a fraction of a byte
+                if (now)
+                    assert_true((__int128)s.spent_bytes * 100 >= (__int128)sizes[i] * percent &&
+                                (__int128)before * 100 < (__int128)sizes[i] * percent);
+            }
+            assert_int_equal(crossed, 1);
+        }
+    }
+    struct subscription s = {.initial_bytes = 1000, .spent_bytes = 799};
+    assert_false(subscription_crossed(&s, 0, 80));
+    s.spent_bytes = 800;
+    assert_true(subscription_crossed(&s, 799, 80));
+    assert_false(subscription_crossed(&s, 800, 80));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(subscription_without_a_date_runs_at_once),
@@ -331,6 +375,8 @@ int main(void) {
         cmocka_unit_test(subscription_keeps_its_planned_expiry_when_it_ends_by_time_or_use),
         cmocka_unit_test(subscription_expired_by_call_ends_now),
         cmocka_unit_test(subscription_invariants_hold_for_any_cues),
+        cmocka_unit_test(subscription_gives_what_it_has_and_no_more),
+        cmocka_unit_test(subscription_crosses_each_percent_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,6 +3,7 @@
  * store_conformance_test.c - what any store must do, whatever the driver (testing.h: STORE_DRIVER): each verb, each conflict by its name,
  * filters and pages, and what holds in the database itself. What jobs and transactions must do: store_test.c.
  */
+#include "store/store_usage.h"
 #include "store/testing.h"
 
 // ---- partners ----
@@ -24,12 +25,18 @@ JOB(partner_job) {
     assert_int_equal(p.created.ms, NOW_MS);
     assert_false(p.disabled);
 
+    assert_int_equal(p.thresholds.n, 0);
+
     p.disabled = true;
+    assert_true(thresholds_add(&p.thresholds, 99) && thresholds_add(&p.thresholds, 50));
     p.name = STR("Renamed");
     p.cap_day = 0;
     OK(store_partner_update(tx, &p, err));
     OK(store_partner_get(tx, p.id, a, &q, err));
     assert_true(q.disabled);
+    assert_int_equal(q.thresholds.n, 2);
+    assert_int_equal(q.thresholds.percent[0], 50);
+    assert_int_equal(q.thresholds.percent[1], 99);
     IS_STR(q.name, "Renamed");
     assert_int_equal(q.cap_day, 0);
 
@@ -1396,6 +1403,170 @@ static void text_is_kept_as_it_came(void **state) {
     RUN(f, odd_bytes_job);
 }
 
+// ---- usage ----
+
+JOB(usable_job) {
+    struct fixture *f = ctx;
+    struct usable_subscription *u;
+    size_t n;
+    struct wall now = tx_now(tx);
+    static const struct {
+        int64_t created_s, expiry_s; // 0: none
+        bool first_usage, used_up;
+    } rows[] = {{0, 3000, false, false}, {100, 1000, false, false}, {0, 500, false, true}, {200, 0, true, false}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct order o = completed_order(tx, f, &f->product, ICCID_A, err);
+        struct subscription s = fixture_subscription(&o, wall_plus_ms(now, rows[i].created_s * 1000));
+        s.expiry = s.next_at = rows[i].expiry_s ? wall_plus_ms(now, rows[i].expiry_s * 1000) : WALL_NONE;
+        if ((s.first_usage = rows[i].first_usage)) {
+            s.state = SUB_PENDING_USAGE;
+            s.activation = WALL_NONE;
+        }
+        s.spent_bytes = rows[i].used_up ? s.initial_bytes : 0;
+        OK(store_subscription_insert(tx, &s, err));
+    }
+#define USABLE(from_s, to_s, count)                                                                                                        \
+    do {                                                                                                                                   \
+        OK(store_subscription_usable(tx, ICCID_A, wall_plus_ms(now, (from_s)*1000), wall_plus_ms(now, (to_s)*1000), &f->arena, &u, &n,     \
+                                     err));                                                                                                \
+        assert_int_equal(n, (count));                                                                                                      \
+    } while (0)
+    USABLE(0, 0, 1);
+    USABLE(0, 100, 2);
+    assert_int_equal(u[0].s.expiry.ms, now.ms + 1000 * 1000); // what ends first
+    assert_false(wall_set(u[0].date));
+    USABLE(100, 300, 3);
+    assert_true(u[2].s.first_usage);
+    USABLE(999, 999, 3);
+    USABLE(1000, 1000, 2); // over when it ends
+    USABLE(5000, 9000, 1);
+    USABLE(-50, -1, 0);
+    OK(store_subscription_usable(tx, ICCID_B, now, now, &f->arena, &u, &n, err));
+    assert_int_equal(n, 0);
+    return ERR_NONE;
+}
+
+static void usage_finds_the_subscriptions_of_its_time(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, usable_job);
+}
+
+JOB(usage_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct order o = completed_order(tx, f, &f->product, ICCID_A, err);
+    struct stored_usage u = {
+        .record = {.source = STR("ggsn-1"),
+                   .record_id = STR("r1"),
+                   .named = USAGE_BY_IMSI,
+                   .number = STR("234200000000001"),
+                   .bytes_up = 7,
+                   .bytes_down = 5,
+                   .start = {NOW_MS},
+                   .end = {NOW_MS + 1000}},
+        .iccid = ICCID_A,
+        .partner_id = f->live.id,
+        .received = tx_now(tx),
+        .reason = USAGE_USED_UP,
+        .unrated_bytes = 2,
+    };
+    const struct usage_place places[] = {{o.id, 6}, {o.id, 4}};
+    struct stored_usage got, *list;
+    struct usage_place *found;
+    size_t n;
+    int64_t total;
+    FAILS(ERR_NOT_FOUND, store_usage_find(tx, STR("ggsn-1"), STR("r1"), a, &got, err));
+    OK(store_usage_insert(tx, &u, places, 2, err));
+    OK(store_usage_find(tx, STR("ggsn-1"), STR("r1"), a, &got, err));
+    FAILS(ERR_NOT_FOUND, store_usage_find(tx, STR("ggsn-1"), STR("R1"), a, &u, err));
+    FAILS(ERR_NOT_FOUND, store_usage_find(tx, STR("ggsn-2"), STR("r1"), a, &u, err));
+    assert_int_equal(got.id, u.id);
+    IS_STR(got.record.source, "ggsn-1");
+    IS_STR(got.record.record_id, "r1");
+    assert_int_equal(got.record.named, USAGE_BY_IMSI);
+    IS_STR(got.record.number, "234200000000001");
+    assert_int_equal(got.record.bytes_up, 7);
+    assert_int_equal(got.record.bytes_down, 5);
+    assert_int_equal(got.record.start.ms, NOW_MS);
+    assert_int_equal(got.record.end.ms, NOW_MS + 1000);
+    assert_int_equal(got.iccid, ICCID_A);
+    assert_int_equal(got.partner_id, f->live.id);
+    assert_int_equal(got.received.ms, tx_now(tx).ms);
+    assert_int_equal(got.reason, USAGE_USED_UP);
+    assert_int_equal(got.unrated_bytes, 2);
+    OK(store_usage_places(tx, u.id, a, &found, &n, err));
+    assert_int_equal(n, 2);
+    assert_true(uuid_eq(found[0].subscription_id, o.id));
+    assert_int_equal(found[0].bytes, 6);
+    assert_int_equal(found[1].bytes, 4);
+    FAILS(ERR_CONFLICT, store_usage_insert(tx, &u, NULL, 0, err));
+    SAYS("record_id");
+
+    // Booked whole: it is kept, and not among the unrated; a SIM that nobody knows has neither ICCID nor partner.
+    u.record.record_id = STR("r2");
+    u.reason = USAGE_REASON_NONE;
+    u.unrated_bytes = 0;
+    OK(store_usage_insert(tx, &u, NULL, 0, err));
+    u.record.record_id = STR("r3");
+    u.record.source = STR("ggsn-2");
+    u.reason = USAGE_NO_SIM;
+    u.unrated_bytes = 12;
+    u.iccid = ICCID_NONE;
+    u.partner_id = 0;
+    OK(store_usage_insert(tx, &u, NULL, 0, err));
+    const struct usage_filter all = {.iccid = ICCID_NONE}, of_sim = {.iccid = ICCID_A},
+                              of_source = {.source = STR("ggsn-2"), .iccid = ICCID_NONE};
+    OK(store_usage_unrated(tx, &all, 0, 10, a, &list, &n, &total, err));
+    assert_int_equal(n, 2);
+    assert_int_equal(total, 2);
+    IS_STR(list[0].record.record_id, "r3"); // the newest first
+    assert_int_equal(list[0].iccid, ICCID_NONE);
+    assert_int_equal(list[0].partner_id, 0);
+    OK(store_usage_unrated(tx, &all, 1, 10, a, &list, &n, &total, err));
+    assert_int_equal(n, 1);
+    assert_int_equal(total, 2);
+    OK(store_usage_unrated(tx, &of_sim, 0, 10, a, &list, &n, &total, err));
+    assert_int_equal(n, 1);
+    IS_STR(list[0].record.record_id, "r1");
+    OK(store_usage_unrated(tx, &of_source, 0, 10, a, &list, &n, &total, err));
+    assert_int_equal(n, 1);
+    IS_STR(list[0].record.record_id, "r3");
+    return ERR_NONE;
+}
+
+static void a_usage_record_is_kept_once_with_where_it_went(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, usage_job);
+}
+
+JOB(clocks_job) {
+    struct fixture *f = ctx;
+    struct timer_clock *clocks;
+    size_t n;
+    OK(store_subscription_clocks(tx, 10, &f->arena, &clocks, &n, err));
+    assert_int_equal(n, 0);
+    struct order live = completed_order(tx, f, &f->product, ICCID_A, err), own = completed_order(tx, f, &f->other_product, ICCID_B, err);
+    struct subscription s = fixture_subscription(&live, tx_now(tx)), t = fixture_subscription(&own, tx_now(tx));
+    OK(store_subscription_insert(tx, &s, err));
+    OK(store_subscription_clocks(tx, 10, &f->arena, &clocks, &n, err));
+    assert_int_equal(n, 0); // it waits on the real one
+    OK(store_subscription_insert(tx, &t, err));
+    OK(store_subscription_clocks(tx, 10, &f->arena, &clocks, &n, err));
+    assert_int_equal(n, 1);
+    assert_int_equal(clocks[0].partner_id, f->sandbox.id);
+    assert_int_equal(clocks[0].offset_ms, f->sandbox.clock_offset_ms);
+    assert_int_equal(clocks[0].next_at.ms, t.next_at.ms);
+    return ERR_NONE;
+}
+
+static void a_sandbox_clock_is_one_that_something_waits_on(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, clocks_job);
+}
+
 // ---- idempotency ----
 
 static struct idem_row idem_claim(const struct fixture *f, const char *key) {
@@ -1874,6 +2045,9 @@ int main(void) {
         TEST(tasks_are_due_in_order_and_hold_their_sim),
         TEST(a_subscription_hangs_on_its_order_sim_and_product),
         TEST(subscriptions_are_listed_newest_first_by_every_filter),
+        TEST(usage_finds_the_subscriptions_of_its_time),
+        TEST(a_usage_record_is_kept_once_with_where_it_went),
+        TEST(a_sandbox_clock_is_one_that_something_waits_on),
         TEST(events_are_numbered_by_partner),
         TEST(old_events_are_dropped_from_the_front),
         TEST(an_idempotency_key_is_answered_once),
