@@ -74,7 +74,7 @@ enum err_kind engine_open(const struct engine_options *o, struct engine **out, s
     e->o = *o;
     e->limit = o->batch_max;
     e->timers_limit = TIMERS_FIRST;
-    e->retry_at = e->next = e->poll = e->clocks_at = WALL_NONE;
+    e->retry_at = e->next = e->poll = e->clocks_at = e->clocks_next = WALL_NONE;
     e->first_deadline = (struct mono){INT64_MAX};
     memset(e->route, 0xff, sizeof(e->route));
     CHECK(pthread_mutex_init(&e->lock, NULL) == 0 && pthread_cond_init(&e->changed, NULL) == 0);
@@ -268,7 +268,7 @@ static enum err_kind turn_run(struct tx *tx, void *ctx, struct err *err) {
     t->worked = t->timers = 0;
     t->more = t->at_end = t->timers_more = false;
     t->timers_ns = 0;
-    t->next = WALL_NONE;
+    t->next = t->clocks_next = WALL_NONE;
     t->at = t->last = (struct claim){0};
     t->at_timer = t->last_timer = (struct uuid){{0}};
     t->at_poison = -1;
@@ -336,8 +336,9 @@ static enum err_kind submit(struct engine *e, struct wall now, struct err *err) 
     }
     e->n_pending = 0;
     t->claims = !e->stopping;
-    t->looks_at_clocks = !wall_set(e->clocks_at) || e->clocks_at.ms <= now.ms || e->clocks_at.ms > now.ms + CLOCKS_MS;
     t->fires = mono.ns >= e->timers_at.ns;
+    bool look = !wall_set(e->clocks_at) || e->clocks_at.ms <= now.ms || e->clocks_at.ms > now.ms + CLOCKS_MS;
+    t->looks_at_clocks = t->fires && (look || (wall_set(e->clocks_next) && e->clocks_next.ms <= now.ms));
     t->timers_limit = e->timers_limit < e->limit ? e->timers_limit : e->limit;
     e->submitted = mono;
     t->limit = e->limit;
@@ -528,8 +529,13 @@ static enum err_kind finish(struct engine *e, struct wall now, struct err *err) 
         say(e, &t->lines[i]);
     e->more = t->more;
     e->next = t->next;
-    if (t->looks_at_clocks && t->fires && !t->timers_more)
+    if (t->looks_at_clocks)
+        e->clocks_next = t->clocks_next;
+    if (t->looks_at_clocks && !t->timers_more)
         e->clocks_at = wall_plus_ms(t->now, CLOCKS_MS);
+    else if (t->worked > 0) // subscriptions of its own making
+        e->clocks_news = true;
+    e->next = earlier(e->next, e->clocks_next);
     if (e->clocks_news) // of a clock, perhaps, or of something that waits on one
         e->next = earlier(e->next, e->clocks_at);
     // What is due and was not taken has nobody to take it now; looking again at once would find the same.

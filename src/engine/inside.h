@@ -122,6 +122,7 @@ struct turn {
     bool timers_more;                 // stopped at their limit
     int64_t timers_ns;                // what they took
     bool more;                        // stopped at the limit
+    struct wall clocks_next;          // when, in real time, the next is due on a sandbox partner's clock; WALL_NONE
     struct wall next;                 // when something will be due for a peer that has room; WALL_NONE
     bool at_end;                      // the run came through: a failure is the commit's
     struct claim at;                  // the task in hand: whose fault a failure is
@@ -168,17 +169,18 @@ struct engine {
     struct turn turn;
     enum turn_state state;
     bool stopping;
-    int limit;              // the turn's, less than batch_max while looking for whose fault a failure is
-    struct wall retry_at;   // after trouble with the store: no turn before; WALL_NONE
-    int troubles;           // in a row
-    struct wall next, poll; // from the last turn; when to look although nothing is known to be due
-    int timers_limit;       // how many fit into the time that they may take of a turn
-    bool timers_more;       // more are due, which wait for
-    struct mono timers_at;  // so that orders pass
-    struct mono submitted;  // the turn
-    int64_t timers_fired;   // not logged yet
-    struct wall clocks_at;  // sandbox partners' clocks are not looked at before; WALL_NONE: at once
-    bool clocks_news;       // there were news since the last look
+    int limit;               // the turn's, less than batch_max while looking for whose fault a failure is
+    struct wall retry_at;    // after trouble with the store: no turn before; WALL_NONE
+    int troubles;            // in a row
+    struct wall next, poll;  // from the last turn; when to look although nothing is known to be due
+    int timers_limit;        // how many fit into the time that they may take of a turn
+    bool timers_more;        // more are due, which wait for
+    struct mono timers_at;   // so that orders pass
+    struct mono submitted;   // the turn
+    int64_t timers_fired;    // not logged yet
+    struct wall clocks_at;   // sandbox partners' clocks are not looked at before; WALL_NONE: at once
+    struct wall clocks_next; // what the last look found
+    bool clocks_news;        // there were news since the last look
     bool more;
     int64_t shunned[SHUNNED_MAX]; // tasks that cannot even be parked
     int n_shunned;

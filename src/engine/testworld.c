@@ -27,8 +27,13 @@ iccid_t world_sim(int i) {
 
 static enum err_kind furnish(struct tx *tx, void *ctx, struct err *err) {
     struct world *w = ctx;
-    struct partner p = {
-        .client_id = STR("truphone"), .name = STR("Truphone"), .currencies = STR(""), .event_days = 90, .created = tx_now(tx)};
+    struct partner p = {.client_id = STR("truphone"),
+                        .name = STR("Truphone"),
+                        .currencies = STR(""),
+                        .event_days = 90,
+                        .created = tx_now(tx),
+                        .mode = w->sandbox ? PARTNER_SANDBOX : PARTNER_LIVE,
+                        .clock_offset_ms = w->sandbox ? WORLD_SANDBOX_AHEAD : 0};
     enum err_kind k = store_partner_insert(tx, &p, err);
     if (k)
         return k;
@@ -82,9 +87,10 @@ void world_open_heard(struct world *w, const char *script, int sims, void (*fn)(
     uint64_t seed = w->seed;
     struct wall start;
     assert_true(date_parse(STR("2026-11-23T12:00:00Z"), &start));
-    bool threaded = w->threaded;
+    bool threaded = w->threaded, sandbox = w->sandbox;
     const struct db_driver *driver = w->driver;
     *w = (struct world){.threaded = threaded,
+                        .sandbox = sandbox,
                         .seed = seed,
                         .driver = driver,
                         .batch_max = 1000,

@@ -21,6 +21,7 @@
 #include "store/store_subscription.h"
 
 #define WORLD_ORDERS_MAX 512
+#define WORLD_SANDBOX_AHEAD (INT64_C(100) * 86400000)
 #define ICCID_BASE INT64_C(894447260000000000)
 #define MINUTE INT64_C(60000)
 #define HOUR (60 * MINUTE)
@@ -33,6 +34,7 @@ struct world {
     struct rng_seeded seeded;
     struct rng rng;
     bool threaded;                  // set before world_open: the store has a thread
+    bool sandbox;                   // set before world_open: the partner is one, its clock WORLD_SANDBOX_AHEAD
     uint64_t seed;                  // set before world_open
     const struct db_driver *driver; // set before world_open: a wrapper; NULL: SQLite
     bool trouble_allowed;           // steps may say that the store is in trouble

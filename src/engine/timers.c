@@ -12,7 +12,13 @@
 #define REAL_CLOCK 0
 #define CLOCKS_MAX 1000 // sandbox partners' clocks looked at in one turn, those that are due first
 
-static enum err_kind pass(struct turn *t, int64_t clock, int64_t offset_ms, int64_t limit, struct err *err) {
+static void sooner(struct wall *t, struct wall other) {
+    if (!wall_set(*t) || other.ms < t->ms)
+        *t = other;
+}
+
+// *due becomes, in real time, when the next one is, if that is sooner.
+static enum err_kind pass(struct turn *t, int64_t clock, int64_t offset_ms, int64_t limit, struct wall *due, struct err *err) {
     struct life_pass p = {
         .clock = clock,
         .until = wall_plus_ms(t->now, offset_ms),
@@ -28,15 +34,14 @@ static enum err_kind pass(struct turn *t, int64_t clock, int64_t offset_ms, int6
         return k;
     t->timers += p.moved;
     t->timers_more |= p.more;
-    struct wall next = wall_set(p.next) ? wall_plus_ms(p.next, -offset_ms) : WALL_NONE;
-    if (wall_set(next) && (!wall_set(t->next) || next.ms < t->next.ms))
-        t->next = next;
+    if (wall_set(p.next))
+        sooner(due, wall_plus_ms(p.next, -offset_ms));
     return ERR_NONE;
 }
 
 static enum err_kind fire(struct turn *t, struct err *err) {
     int64_t limit = t->timers_limit;
-    enum err_kind k = pass(t, REAL_CLOCK, 0, limit, err);
+    enum err_kind k = pass(t, REAL_CLOCK, 0, limit, &t->next, err);
     if (k || !t->looks_at_clocks || t->timers_more)
         return k;
     struct timer_clock *clocks = NULL;
@@ -45,11 +50,10 @@ static enum err_kind fire(struct turn *t, struct err *err) {
     for (size_t i = 0; i < n && !k && t->timers < limit; i++) {
         struct wall due = wall_plus_ms(clocks[i].next_at, -clocks[i].offset_ms);
         if (due.ms <= t->now.ms) {
-            k = pass(t, clocks[i].partner_id, clocks[i].offset_ms, limit - t->timers, err);
+            k = pass(t, clocks[i].partner_id, clocks[i].offset_ms, limit - t->timers, &t->clocks_next, err);
             continue;
         }
-        if (!wall_set(t->next) || due.ms < t->next.ms)
-            t->next = due;
+        sooner(&t->clocks_next, due);
         break; // the others come later
     }
     t->timers_more |= t->timers == limit;

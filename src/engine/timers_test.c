@@ -57,6 +57,33 @@ static void dates_missed_while_nobody_ran_are_made_up_for(void **state UNUSED) {
     world_close(&w);
 }
 
+static void sandbox_clocks_run_on_by_themselves(void **state UNUSED) {
+    struct world w = {.sandbox = true};
+    world_open(&w, NULL, 2);
+    world_engine(&w, 0);
+    struct wall there = wall_plus_ms(clock_wall(&w.clock), WORLD_SANDBOX_AHEAD);
+    w.activation = wall_plus_ms(there, HOUR);
+    w.expiration = wall_plus_ms(there, 2 * HOUR);
+    struct uuid later = world_place(&w, OP_TOPUP, SIM_PSIM, 0);
+    w.activation = WALL_NONE;
+    w.expiration = wall_plus_ms(there, 10 * MINUTE);
+    struct uuid now = world_place(&w, OP_TOPUP, SIM_PSIM, 1);
+    world_run(&w, MINUTE);
+    assert_int_equal(world_order(&w, later).state, ORDER_COMPLETED);
+    assert_int_equal(sub_state(&w, now), SUB_ACTIVE);
+    world_run(&w, 9 * MINUTE);
+    assert_int_equal(sub_state(&w, now), SUB_EXPIRED);
+    assert_int_equal(sub_state(&w, later), SUB_PENDING);
+    world_run(&w, 50 * MINUTE);
+    assert_int_equal(sub_state(&w, later), SUB_ACTIVE);
+    world_run(&w, HOUR);
+    struct subscription s;
+    assert_true(world_subscription(&w, later, &s));
+    assert_int_equal(s.state, SUB_EXPIRED);
+    assert_int_equal(s.activation.ms, there.ms + HOUR);
+    world_close(&w);
+}
+
 static int in_state(struct world *w, enum subscription_state state) {
     int n = 0;
     for (int i = 0; i < w->n_orders; i++)
@@ -123,6 +150,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(subscription_begins_and_ends_at_its_dates),
         cmocka_unit_test(dates_missed_while_nobody_ran_are_made_up_for),
+        cmocka_unit_test(sandbox_clocks_run_on_by_themselves),
         cmocka_unit_test(many_at_one_instant_let_orders_pass_between),
         cmocka_unit_test(subscription_that_cannot_move_does_not_stop_the_others),
     };
