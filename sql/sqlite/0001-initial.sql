@@ -178,6 +178,7 @@ CREATE TABLE task (
     note        TEXT,
     started     INTEGER,
     settled     INTEGER,
+    history     TEXT, -- a line for each call to an outside peer (core/task.h)
     FOREIGN KEY (partner_id, order_id) REFERENCES orders (partner_id, id)
 ) STRICT;
 CREATE UNIQUE INDEX task_of_order ON task (order_id, step);

@@ -4,6 +4,7 @@
  */
 #include "api/admin.h"
 #include "api/resource.h"
+#include "api/timeline.h"
 #include "store/store_order.h"
 
 static void put_subscriber(struct jw *w, const struct subscriber *s) {
@@ -154,14 +155,14 @@ void admin_order_list_reply(struct call *c) {
 
 struct admin_order_get {
     struct order order;
-    struct str partner;
+    struct partner partner;
     struct task *tasks;
     size_t n;
+    struct timeline timeline;
     int64_t retried;
 };
 
 static enum err_kind find_order(struct call *c, struct tx *tx, struct admin_order_get *s, struct err *err) {
-    struct admin_names names = {0};
     struct uuid id;
     enum err_kind kind = ERR_NOT_FOUND;
     if (uuid_parse(c->params[0], &id)) {
@@ -171,7 +172,9 @@ static enum err_kind find_order(struct call *c, struct tx *tx, struct admin_orde
     if (kind == ERR_NOT_FOUND)
         return err_set(err, ERR_NOT_FOUND, "id: there is no such order");
     if (kind == ERR_NONE)
-        kind = admin_name_of(c, tx, &names, s->order.partner_id, &s->partner, err);
+        kind = store_partner_get(tx, s->order.partner_id, c->arena, &s->partner, err);
+    if (kind == ERR_NOT_FOUND)
+        return err_set(err, ERR_CORRUPT, "the order's partner is not in the store");
     if (kind == ERR_NONE)
         kind = store_task_of_order(tx, id, c->arena, &s->tasks, &s->n, err);
     return kind;
@@ -179,7 +182,8 @@ static enum err_kind find_order(struct call *c, struct tx *tx, struct admin_orde
 
 enum err_kind admin_order_get_work(struct call *c, struct tx *tx, struct err *err) {
     struct admin_order_get *s = c->state = arena_new(c->arena, struct admin_order_get);
-    return s ? find_order(c, tx, s, err) : call_no_memory(err);
+    enum err_kind kind = s ? find_order(c, tx, s, err) : call_no_memory(err);
+    return kind ? kind : timeline_read(tx, &s->order, &s->partner, c->arena, &s->timeline, err);
 }
 
 static void put_task(struct jw *w, const struct task *t) {
@@ -206,12 +210,13 @@ void admin_order_get_reply(struct call *c) {
     const struct admin_order_get *s = c->state;
     struct jw w = call_json(c, 200);
     jw_object(&w, NULL);
-    put_order(&w, &s->order, s->partner, true);
+    put_order(&w, &s->order, s->partner.client_id, true);
     jw_array(&w, "tasks");
     for (size_t i = 0; i < s->n; i++)
         put_task(&w, &s->tasks[i]);
     jw_end_array(&w);
-    put_links(c, &w, &s->order, s->partner);
+    timeline_put(&w, "timeline", &s->timeline);
+    put_links(c, &w, &s->order, s->partner.client_id);
     jw_end_object(&w);
 }
 
@@ -232,7 +237,7 @@ enum err_kind admin_order_retry_work(struct call *c, struct tx *tx, struct err *
         return err_set(err, ERR_CONFLICT, "id: no task of this order is parked");
     if (kind == ERR_NONE)
         tx_news(tx, NEWS_TASKS);
-    return kind;
+    return kind ? kind : timeline_read(tx, &s->order, &s->partner, c->arena, &s->timeline, err);
 }
 
 void admin_order_retry_reply(struct call *c) {

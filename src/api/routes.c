@@ -10,6 +10,7 @@
 #include "api/sandbox.h"
 #include "api/sims.h"
 #include "api/subscriptions.h"
+#include "api/timeline.h"
 #include "api/token.h"
 
 // clang-format off
@@ -33,6 +34,7 @@ const struct route api_routes[] = {
     {HTTP_POST, "/v2/orders",      ACCESS_PARTNER, "orders", WORK_WRITE, BODY_JSON, order_create_parse, order_create_work, order_create_reply, true},
     {HTTP_GET,  "/v2/orders",      ACCESS_PARTNER, "orders", WORK_READ,  BODY_NONE, order_list_parse,   order_list_work,   order_list_reply},
     {HTTP_GET,  "/v2/orders/{id}", ACCESS_PARTNER, "orders", WORK_READ,  BODY_NONE, order_get_parse,    order_get_work,    order_get_reply},
+    {HTTP_GET,  "/v2/orders/{id}/timeline", ACCESS_PARTNER, "orders", WORK_READ, BODY_NONE, NULL, order_timeline_work, order_timeline_reply},
 
     // ---- partners: events ----
     {HTTP_GET, "/v2/events", ACCESS_PARTNER, "events", WORK_READ, BODY_NONE, event_list_parse, event_list_work, event_list_reply},

@@ -121,3 +121,68 @@ void task_undo(struct task *t, struct wall now) {
 bool task_finished(enum task_state s) {
     return s == TASK_DONE || s == TASK_REFUSED || s == TASK_UNDONE;
 }
+
+// ---- history ----
+
+#define HISTORY_NOTE_MAX 200
+
+void task_attempt_put(struct buf *out, const struct task_attempt *a) {
+    buf_printf(out, "%lld\t%s\t%s\t%lld\t" STR_FMT "\t", (long long)a->at.ms, task_verb_words[a->verb], outcome_words[a->outcome],
+               wall_set(a->next) ? (long long)a->next.ms : 0, STR_ARG(a->peer));
+    // A note is one line of whole characters.
+    for (size_t i = 0, n; i < a->note.n; i += n) {
+        struct str rest = {a->note.p + i, a->note.n - i};
+        n = str_utf8_char(rest);
+        if (i + n > HISTORY_NOTE_MAX)
+            break;
+        if (n == 0 || (n == 1 && ((unsigned char)rest.p[0] < 0x20 || rest.p[0] == 0x7f)))
+            buf_add_char(out, n == 0 ? '?' : ' ');
+        else
+            buf_add(out, rest.p, n);
+        n = n ? n : 1;
+    }
+    buf_add_char(out, '\n');
+}
+
+static bool take_word(struct str text, const char *const *words, int *out) {
+    for (int i = 0; words[i]; i++) {
+        if (str_is(text, words[i])) {
+            *out = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_line(struct str line, struct task_attempt *out) {
+    struct str at, verb, outcome, next, peer;
+    line = str_cut(line, '\t', &at);
+    line = str_cut(line, '\t', &verb);
+    line = str_cut(line, '\t', &outcome);
+    line = str_cut(line, '\t', &next);
+    line = str_cut(line, '\t', &peer);
+    int64_t at_ms, next_ms;
+    int v, o;
+    if (!str_present(line) || !str_to_i64(at, &at_ms) || !str_to_i64(next, &next_ms) || !take_word(verb, task_verb_words, &v) ||
+        !take_word(outcome, outcome_words, &o))
+        return false;
+    *out = (struct task_attempt){
+        .at = {at_ms},
+        .verb = (enum task_verb)v,
+        .outcome = (enum outcome_kind)o,
+        .next = next_ms ? (struct wall){next_ms} : WALL_NONE,
+        .peer = peer,
+        .note = line,
+    };
+    return true;
+}
+
+bool task_attempt_take(struct str *history, struct task_attempt *out) {
+    while (history->n > 0) {
+        struct str line;
+        *history = str_cut(*history, '\n', &line);
+        if (take_line(line, out))
+            return true;
+    }
+    return false;
+}

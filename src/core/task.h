@@ -20,6 +20,7 @@
 #define CORE_TASK_H
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/str.h"
@@ -99,6 +100,19 @@ void task_settle(struct task *t, enum outcome_kind outcome, struct wall now, uin
 void task_undo(struct task *t, struct wall now);
 
 bool task_finished(enum task_state s); // DONE, REFUSED or UNDONE
+
+// One call to an outside peer, as a task's history keeps it: a line each, oldest first. Text of ours, but the note came from a peer.
+struct task_attempt {
+    struct wall at; // when its outcome was there; real time
+    enum task_verb verb;
+    enum outcome_kind outcome;
+    struct wall next; // when the next call is due; WALL_NONE: none is
+    struct str peer, note;
+};
+#define TASK_HISTORY_MAX 16384 // bytes; the oldest go
+void task_attempt_put(struct buf *out, const struct task_attempt *a);
+// Takes the first line off *history. False at its end; lines that are none (cut at the front) are left out.
+bool task_attempt_take(struct str *history, struct task_attempt *out);
 
 // An operator sends a PARKED task round again: the same verb, as if never tried. False when it is not PARKED; then nothing has changed. The
 // caller stores the task; NEWS_TASKS wakes the engine.

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -219,6 +221,50 @@ static void task_undo_cancels_what_was_or_may_have_been_done(void **state) {
     }
 }
 
+static void task_history_is_read_as_it_was_written(void **state) {
+    (void)state;
+    struct buf buf;
+    buf_init(&buf, 65536);
+    char cut[8], longer[400];
+    memset(longer, 'n', sizeof(longer));
+    const struct task_attempt attempts[] = {
+        {{1000}, TASK_START, OUTCOME_UNSURE, {2000}, STR("hlr1"), STR("no answer within 30 s")},
+        {{2500}, TASK_PROBE, OUTCOME_NOT_DONE, {2500}, STR("hlr1"), STR_NONE},
+        {{3000}, TASK_START, OUTCOME_REFUSED, WALL_NONE, STR("hlr1"), STR("a\tb\nc \xc3\xa9 \xff")},
+        {{4000}, TASK_CANCEL, OUTCOME_DONE, WALL_NONE, STR("hlr1"), {longer, sizeof(longer)}},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(attempts); i++)
+        task_attempt_put(&buf, &attempts[i]);
+    struct str rest = buf_str(&buf);
+    struct task_attempt a;
+    for (size_t i = 0; i < ARRAY_LEN(attempts); i++) {
+        assert_true(task_attempt_take(&rest, &a));
+        assert_true(a.at.ms == attempts[i].at.ms && a.next.ms == attempts[i].next.ms);
+        assert_int_equal(a.verb, attempts[i].verb);
+        assert_int_equal(a.outcome, attempts[i].outcome);
+        assert_true(str_is(a.peer, "hlr1"));
+        if (i < 2)
+            assert_true(str_eq(a.note, i ? STR("") : attempts[i].note));
+        else if (i == 2)
+            assert_true(str_is(a.note, "a b c \xc3\xa9 ?"));
+        else
+            assert_int_equal(a.note.n, 200);
+    }
+    assert_false(task_attempt_take(&rest, &a));
+
+    rest = (struct str){buf.p + 3, buf.n - 3}; // the front is gone: "0\tSTART" is still a line; further on it is none
+    assert_true(task_attempt_take(&rest, &a));
+    rest = (struct str){buf.p + 6, buf.n - 6};
+    assert_true(task_attempt_take(&rest, &a));
+    assert_int_equal(a.verb, TASK_PROBE);
+    snprintf(cut, sizeof(cut), "x\t\t\n\n");
+    rest = str_of(cut);
+    assert_false(task_attempt_take(&rest, &a));
+    rest = STR_NONE;
+    assert_false(task_attempt_take(&rest, &a));
+    buf_release(&buf);
+}
+
 static void task_words_stand_at_their_places(void **state) {
     (void)state;
     assert_string_equal(task_kind_words[TASK_ALLOWANCE_ADD], "ALLOWANCE_ADD");
@@ -244,6 +290,7 @@ int main(void) {
         cmocka_unit_test(task_whose_lease_ran_out_is_probed_never_started_blindly),
         cmocka_unit_test(task_that_never_comes_back_is_parked_in_the_end),
         cmocka_unit_test(task_undo_cancels_what_was_or_may_have_been_done),
+        cmocka_unit_test(task_history_is_read_as_it_was_written),
         cmocka_unit_test(task_words_stand_at_their_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

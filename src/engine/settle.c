@@ -461,6 +461,17 @@ static enum err_kind settle_one(struct turn *t, const struct settlement *s, stru
     h.dirty |= 1U << task.step;
     t->worked++;
 
+    buf_clear(&t->payload);
+    task_attempt_put(&t->payload, &(struct task_attempt){.at = t->now,
+                                                         .verb = verb,
+                                                         .outcome = s->outcome.kind,
+                                                         .next = mine->state == TASK_READY ? mine->due_at : WALL_NONE,
+                                                         .peer = mine->peer,
+                                                         .note = mine->note});
+    k = store_task_tell(t->tx, mine->id, buf_str(&t->payload), err);
+    if (k)
+        return k;
+
     struct line *l = turn_line(t, &h, mine);
     l->what = LINE_STEP;
     l->verb = verb;

@@ -291,6 +291,8 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_TASK_UPDATE] = WRITE_NOW_KEEPS("task_update", "UPDATE task SET iccid = ?2, peer = ?3, state = ?4, verb = ?5, due_at = ?6,"
                                                       " lease_until = ?7, lease_owner = ?8, attempts = ?9, outcome = ?10, note = ?11,"
                                                       " started = ?12, settled = ?13, wake_at = ?14 WHERE id = ?1"),
+    [ST_TASK_TELL] = WRITE_KEEPS("task_tell", "UPDATE task SET history = substr(coalesce(history, '') || ?2, -?3) WHERE id = ?1"),
+    [ST_TASK_HISTORY] = READS("task_history", "SELECT history FROM task WHERE id = ?1"),
     [ST_TASK_DELETE] = WRITE_NOW_KEEPS("task_delete", "DELETE FROM task WHERE id = ?1"),
     [ST_TASK_GET] = READS("task_get", "SELECT " TASK_COLUMNS " FROM task WHERE id = ?1"),
     [ST_TASK_OF_ORDER] = READS("task_of_order", "SELECT " TASK_COLUMNS " FROM task WHERE order_id = ?1 ORDER BY step"),

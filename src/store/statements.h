@@ -106,6 +106,8 @@ enum statement {
     // task
     ST_TASK_INSERT,
     ST_TASK_UPDATE,
+    ST_TASK_TELL,
+    ST_TASK_HISTORY,
     ST_TASK_DELETE,
     ST_TASK_GET,
     ST_TASK_OF_ORDER,

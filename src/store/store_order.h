@@ -35,6 +35,9 @@ NODISCARD enum err_kind store_order_list(struct tx *tx, const struct order_filte
 // ---- tasks ----
 NODISCARD enum err_kind store_task_insert(struct tx *tx, const struct task *t, struct err *err);
 NODISCARD enum err_kind store_task_update(struct tx *tx, const struct task *t, struct err *err);
+// Adds lines to what is kept of its calls (task_attempt_put), and reads them: STR_NONE when there are none.
+NODISCARD enum err_kind store_task_tell(struct tx *tx, int64_t id, struct str lines, struct err *err);
+NODISCARD enum err_kind store_task_history(struct tx *tx, int64_t id, struct arena *a, struct str *out, struct err *err);
 NODISCARD enum err_kind store_task_delete(struct tx *tx, const struct task *t, struct err *err); // by its id
 NODISCARD enum err_kind store_task_get(struct tx *tx, int64_t id, struct arena *a, struct task *out, struct err *err);
 // All of an order, by step.

@@ -105,6 +105,20 @@ enum err_kind store_task_update(struct tx *tx, const struct task *t, struct err 
     return kind;
 }
 
+enum err_kind store_task_tell(struct tx *tx, int64_t id, struct str lines, struct err *err) {
+    struct db_value params[] = {db_int(id), db_text(lines), db_int(TASK_HISTORY_MAX)};
+    return tx_exec(tx, ST_TASK_TELL, TX_PARAMS(params), err);
+}
+
+static void read_text(struct row *r, void *out) {
+    *(struct str *)out = row_str(r);
+}
+
+enum err_kind store_task_history(struct tx *tx, int64_t id, struct arena *a, struct str *out, struct err *err) {
+    struct db_value params[] = {db_int(id)};
+    return tx_get(tx, ST_TASK_HISTORY, TX_PARAMS(params), read_text, a, out, sizeof *out, "task", err);
+}
+
 enum err_kind store_task_delete(struct tx *tx, const struct task *t, struct err *err) {
     struct db_value params[] = {db_int(t->id)};
     int64_t changed = 0;
