@@ -509,7 +509,9 @@ static void a_long_log_is_streamed_in_pieces(void **state UNUSED) {
     for (int i = 1; i <= many; i++) {
         char head[64];
         snprintf(head, sizeof head, "\nid: %d\nevent: sim.eid_changed\n", i);
-        at = strstr(at, head);
+        // It stands near by; a sanitizer's strstr would measure all the rest each time.
+        size_t rest = said.n - (size_t)(at - said.p);
+        at = memmem(at, rest < 4096 ? rest : 4096, head, strlen(head));
         if (!at)
             fail_msg("event %d is missing", i);
     }
