@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/json.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,6 +205,19 @@ static const char *reason(enum json_error_code code) {
     }
 }
 
+// jansson tells a failure to get memory as a fault of the text, or not at all; so it is remembered that some was refused.
+static _Thread_local bool memory_refused;
+
+static void *get_memory(size_t size) {
+    void *p = malloc(size);
+    memory_refused |= p == NULL;
+    return p;
+}
+
+static void take_care_of_memory(void) {
+    json_set_alloc_funcs(get_memory, free);
+}
+
 enum err_kind json_parse_object(struct str body, json_t **out, struct err *err) {
     if (str_trim(body).n == 0) {
         return err_set(err, ERR_MALFORMED, "the body is empty; a JSON object is expected");
@@ -211,13 +225,17 @@ enum err_kind json_parse_object(struct str body, json_t **out, struct err *err) 
     if (too_deep(body)) {
         return err_set(err, ERR_MALFORMED, "the body is nested more than %d levels deep", JSON_DEPTH_MAX);
     }
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, take_care_of_memory);
+    memory_refused = false;
     json_error_t where;
     json_t *o = json_loadb(body.p, body.n, JSON_REJECT_DUPLICATES, &where);
+    if (memory_refused) { // even when there is a value, it may not be what was sent
+        json_decref(o);
+        return err_set(err, ERR_BUSY, "not enough memory to read the body");
+    }
     if (o == NULL) {
         enum json_error_code code = json_error_code(&where);
-        if (code == json_error_out_of_memory) {
-            return err_set(err, ERR_BUSY, "not enough memory to read the body");
-        }
         return err_set(err, ERR_MALFORMED, "the body is not valid JSON: line %d, column %d: %s", where.line, where.column, reason(code));
     }
     if (!json_is_object(o)) {

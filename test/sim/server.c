@@ -190,6 +190,10 @@ static void remove_folder(const char *folder) {
     rmdir(folder);
 }
 
+void server_template_remove(const char *folder) {
+    remove_folder(folder);
+}
+
 static int64_t size_of_log(const struct server *s) {
     char path[128];
     struct stat st;
@@ -326,6 +330,18 @@ void server_open(struct server *s, const char *template, uint64_t seed, const ch
         sim_fail("the server does not start");
 }
 
+void server_inherit(struct server *s) {
+    s->store = NULL;
+    s->auth = NULL;
+    s->api = NULL;
+    s->element = NULL;
+    memset(s->engines, 0, sizeof s->engines);
+    arena_init(&s->token_memory, 1 << 16);
+    server_fault(s, FAULT_REFUSES, 0);
+    if (!server_start(s))
+        sim_fail("the server does not start again");
+}
+
 void server_close(struct server *s) {
     stop(s);
     if (s->element)
@@ -399,8 +415,12 @@ struct batch {
     size_t n;
 };
 
+bool server_code;
+
 static void hand_over(struct server *s, struct exchange *e) {
+    server_code = true;
     e->answer = s->handler.handle(s->handler.ctx, &e->x);
+    server_code = false;
 }
 
 static enum err_kind nothing(struct tx *tx, void *ctx, struct err *err) {
@@ -419,8 +439,10 @@ static void hand_over_all(void *ctx, enum err_kind kind, const struct err *err) 
 static void take_answer(struct server *s, struct exchange *e, struct call_out *c) {
     if (e->answer != HTTP_LATER && e->resumed)
         sim_fail("%s: a call is answered and resumed", c->target);
+    server_code = true;
     if (e->answer == HTTP_LATER)
         s->handler.resume(s->handler.ctx, &e->x);
+    server_code = false;
     c->status = e->x.status;
     struct str body = buf_str(&e->x.reply);
     c->json = body.n ? json_loadb(body.p, body.n, JSON_REJECT_DUPLICATES, NULL) : NULL;

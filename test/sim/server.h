@@ -61,6 +61,7 @@ struct server {
 
 // The folder that every run begins with: partners, catalogue, SIMs, keys. Made once for a process.
 void server_template_make(const char *folder);
+void server_template_remove(const char *folder);
 
 // `script` NULL: the built-in network alone. Otherwise the element serves the kinds of task in `outside`.
 void server_open(struct server *s, const char *template, uint64_t seed, const char *script, unsigned outside);
@@ -70,6 +71,9 @@ void server_fault(struct server *s, enum fault_mode mode, int64_t at);
 // Fails when the fault strikes; then it is to be crashed and started again.
 bool server_start(struct server *s);
 void server_crash(struct server *s, const struct rng *dice); // not started afterwards
+// Starts on what another process has left that had this very struct in shared memory; with the built-in network only.
+void server_inherit(struct server *s);
+extern bool server_code; // a call is inside the server, not in what surrounds it here
 void server_engine_start(struct server *s, int i);
 void server_engine_drop(struct server *s, int i);
 

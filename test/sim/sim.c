@@ -849,16 +849,6 @@ static void tell(uint64_t rounds) {
     }
 }
 
-static void remove_template(void) {
-    static const char *const files[] = {"topupd.db", "topupd.lock"};
-    char path[128];
-    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        snprintf(path, sizeof path, "%s/%s", template_folder, files[i]);
-        unlink(path);
-    }
-    rmdir(template_folder);
-}
-
 int main(int argc, char **argv) {
     static const struct option options[] = {{"seed", required_argument, NULL, 's'}, {"rounds", required_argument, NULL, 'r'},
                                             {"jobs", required_argument, NULL, 'j'}, {"twice", no_argument, NULL, 't'},
@@ -902,7 +892,7 @@ int main(int argc, char **argv) {
         for (int status; wait(&status) > 0;)
             failed |= status;
     }
-    remove_template();
+    server_template_remove(template_folder);
     if (failed)
         return 1;
     tell(rounds);
