@@ -502,8 +502,8 @@ static enum err_kind copy_begin(struct copy *c, const char *path, struct err *er
     *c = (struct copy){.d.lock_fd = -1};
     if (strlen(path) >= PATH_MAX_BYTES)
         return err_set(err, ERR_INVALID, "the file's name is too long");
-    snprintf(c->path, sizeof c->path, "%s", path);
-    snprintf(c->part, sizeof c->part, "%s.part", path);
+    snprintf(c->path, sizeof c->path, "%.*s", PATH_MAX_BYTES, path);
+    snprintf(c->part, sizeof c->part, "%.*s.part", PATH_MAX_BYTES, path);
     struct stat st;
     if (lstat(path, &st) == 0)
         return err_set(err, ERR_CONFLICT, "%s: is there already", path);
