@@ -54,6 +54,15 @@ static struct db_lite *lite_of(struct db *db) {
 
 // ---- errors ----
 
+// SQLite says "full" only where it writes rows; elsewhere it is the system that knows.
+static enum err_kind away(struct db_lite *d, const char *text, struct err *err) {
+    int why = sqlite3_system_errno(d->lite);
+    if (why == ENOSPC || why == EDQUOT)
+        return err_set(err, ERR_UNAVAILABLE, "the store cannot write: the disk is full");
+    return err_set(err, ERR_UNAVAILABLE, "the store is away: %s (%d)%s%s", text, sqlite3_extended_errcode(d->lite), why ? ": " : "",
+                   why ? strerror(why) : "");
+}
+
 // What SQLite said, as one of ours. Called before anything else touches the connection.
 static enum err_kind failed(struct db_lite *d, int rc, struct err *err) {
     if (d->in_transaction && sqlite3_get_autocommit(d->lite))
@@ -84,7 +93,7 @@ static enum err_kind failed(struct db_lite *d, int rc, struct err *err) {
     case SQLITE_NOMEM:
     case SQLITE_INTERRUPT:
     case SQLITE_PROTOCOL:
-        return err_set(err, ERR_UNAVAILABLE, "the store is away: %s (%d)", text, sqlite3_extended_errcode(d->lite));
+        return away(d, text, err);
     default:
         return err_set(err, ERR_INTERNAL, "store: %s (%d)", text, rc);
     }

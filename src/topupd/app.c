@@ -251,6 +251,7 @@ void app_block_signals(void) {
     sigset_t set = stop_signals();
     CHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); // a limit of a file's size (ulimit -f) is then an error of the write, like a full disk
 }
 
 void app_wait(struct app *a) {
