@@ -199,6 +199,7 @@ void event_list_reply(struct call *c) {
     jw_object(&w, "_metadata");
     jw_i64(&w, "oldest", s->first);
     jw_i64(&w, "newest", s->last);
+    jw_i64(&w, "next_after", s->next);
     jw_object(&w, "links");
     page_link(c, &w, "_self", s, s->begin);
     page_link(c, &w, "_next", s, s->next);

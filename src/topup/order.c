@@ -14,6 +14,7 @@
 
 #define PATH_MAX_BYTES 65536
 #define TIMEOUT_DEFAULT 120
+#define WAIT_MAX 30
 
 static const struct list_column columns[] = {{"ID", "id", CELL_KEEP},
                                              {"STATUS", "status", CELL_KEEP},
@@ -27,6 +28,7 @@ static const struct list_column own_columns[] = {
 static const struct list_column task_columns[] = {
     {"STEP", "step", CELL_NUMBER},  {"TASK", "kind", CELL_KEEP}, {"STATE", "state", CELL_KEEP},       {"TRIES", "attempts", CELL_NUMBER},
     {"LAST", "outcome", CELL_KEEP}, {"NOTE", "note", CELL_TEXT}, {"NEXT TRY", "next_try", CELL_KEEP}, {"PEER", "peer", CELL_TEXT}};
+static const struct list_column timeline_columns[] = {{"TIME", "at", CELL_KEEP}, {"WHAT", "text", CELL_TEXT}, {"PEER", "peer", CELL_TEXT}};
 
 static const char *base_of(enum client_side side) {
     return side == SIDE_OPERATOR ? "/admin/v1/orders" : "/v2/orders";
@@ -69,6 +71,12 @@ static enum ending on_one(struct session *s, enum client_side side, const char *
     } else if (how == END_OK) {
         print_order(answer);
         print_rows("Tasks:", json_object_get(answer, "tasks"), task_columns, ARRAY_LEN(task_columns));
+        json_t *timeline = NULL;
+        if (side == SIDE_PARTNER)
+            how = session_call(s, side, "GET", STR_NONE, &timeline, "%s/%s/timeline", base_of(side), id.p ? id.p : "");
+        print_rows("Timeline:", json_object_get(timeline ? timeline : answer, timeline ? "data" : "timeline"), timeline_columns,
+                   ARRAY_LEN(timeline_columns));
+        json_decref(timeline);
     }
     json_decref(answer);
     buf_release(&id);
@@ -90,7 +98,8 @@ static void tell_state(const struct session *s, const char *state) {
         fprintf(stderr, "%s\n", state);
 }
 
-// Asks until the order has ended, ever more seldom, and shows how it did.
+// Asks until the order has ended, and shows how it did. The server answers when it has; only one that does not know how to wait is asked
+// ever more seldom.
 static enum ending watch_order(struct session *s, const char *order_id) {
     int64_t timeout = TIMEOUT_DEFAULT;
     if (!option_i64(s, OPT_TIMEOUT, "--timeout", 0, 86400, &timeout))
@@ -99,12 +108,14 @@ static enum ending watch_order(struct session *s, const char *order_id) {
     struct buf id;
     char state[32] = "";
     long pause = 50;
+    int64_t patience = 0; // seconds that the server may take
     json_t *answer = NULL;
     buf_init(&id, PATH_MAX_BYTES);
     path_segment(&id, order_id);
     enum ending how;
     for (;;) {
-        how = session_call(s, SIDE_PARTNER, "GET", STR_NONE, &answer, "/v2/orders/%s", id.p ? id.p : "");
+        struct mono asked = clock_mono(&clock_system);
+        how = session_call(s, SIDE_PARTNER, "GET", STR_NONE, &answer, "/v2/orders/%s?wait=%" PRId64, id.p ? id.p : "", patience);
         if (how != END_OK)
             break;
         const char *now = member_str(answer, "status");
@@ -127,6 +138,10 @@ static enum ending watch_order(struct session *s, const char *order_id) {
         }
         json_decref(answer);
         answer = NULL;
+        bool waited = patience > 0 && mono_ms_between(asked, clock_mono(&clock_system)) >= 500;
+        patience = left / 1000 < WAIT_MAX ? left / 1000 : WAIT_MAX;
+        if (waited)
+            continue;
         client_pause(pause < left ? pause : (long)left);
         pause = pause * 3 / 2 < 2000 ? pause * 3 / 2 : 2000;
     }

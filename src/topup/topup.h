@@ -89,6 +89,8 @@ enum option_key {
     OPT_IDEMPOTENCY_KEY,
     OPT_WAIT,
     OPT_TIMEOUT,
+    // events
+    OPT_FOLLOW,
     // usage
     OPT_SOURCE,
     OPT_BYTES,
@@ -166,7 +168,7 @@ bool read_secret_file(const char *path, struct buf *out);
 
 // ---- the rows, by subject; each list ends with a row whose noun is NULL ----
 extern const struct command partner_commands[], product_commands[], sim_commands[], order_commands[], subscription_commands[],
-    usage_commands[], sandbox_commands[], own_commands[], server_commands[];
+    event_commands[], usage_commands[], sandbox_commands[], own_commands[], server_commands[];
 extern const struct command *const all_commands[]; // NULL-terminated
 extern const struct argp_option common_options[];
 
