@@ -20,6 +20,7 @@ struct api_options {
     const char *realm;        // "tru-staff"
     const char *qr_host_path; // public address of QR images, "<origin>/connect/qrcode/v1/esim"
     bool demo;                // says so on the start page
+    bool private_targets;     // webhooks may lead to private addresses
     int64_t node;             // 1..1023, unique among nodes that share a store
     int64_t idempotency_days; // how long idempotency keys are kept
 };

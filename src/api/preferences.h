@@ -9,11 +9,6 @@
 
 #include "api/call.h"
 
-#define WEBHOOK_URL_MAX 2048
-
-// An absolute http or https URL with a host, without blanks, control or non-ASCII characters. NULL when good, else what is wrong with it.
-const char *webhook_url_fault(struct str url);
-
 // GET /v2/sims/{iccid}/preferences
 enum err_kind preferences_get_work(struct call *c, struct tx *tx, struct err *err);
 // PUT and POST /v2/sims/{iccid}/preferences/notifications/{type}: WORK_WRITE

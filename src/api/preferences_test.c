@@ -79,39 +79,13 @@ static void a_url_must_be_one(void **state UNUSED) {
     DO(HTTP_PUT, OF("USAGE_THRESHOLD"), "{\"webhook_url\":\"ftp://example.com\"}");
     assert_problem(&a, 400, "INVALID_REQUEST_PARAMS", "webhook_url: must be an absolute URL", NULL);
 
-    static const char *const good[] = {
-        "https://example.com", "http://example.com:8080/a/b?c=d#e", "HTTPS://EXAMPLE.COM/",       "http://127.0.0.1/",
-        "http://[::1]:9000/x", "https://user@example.com/",         "https://user:p%40@ss@h.io/", "https://example.com:/"};
-    static const char *const bad[] = {"",
-                                      "https://",
-                                      "https:///path",
-                                      "//example.com",
-                                      "example.com",
-                                      "/hook",
-                                      "javascript:alert(1)",
-                                      "file:///etc/passwd",
-                                      "https://exa mple.com",
-                                      "https://example.com/\n",
-                                      "https://ex\xc3\xa4mple.com",
-                                      "https://example.com:0/",
-                                      "https://example.com:65536/",
-                                      "https://example.com:http/",
-                                      "https://user@/",
-                                      "https://[::1/",
-                                      "https://a/b@c d",
-                                      "https://exa%6dple.com\\@evil/"};
-    for (size_t i = 0; i < ARRAY_LEN(good); i++)
-        if (webhook_url_fault(str_of(good[i])))
-            fail_msg("%s: %s", good[i], webhook_url_fault(str_of(good[i])));
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-        if (!webhook_url_fault(str_of(bad[i])))
-            fail_msg("%s was taken", bad[i]);
-
-    char url[WEBHOOK_URL_MAX + 2];
-    memset(url, 'a', sizeof url);
-    memcpy(url, "https://e.io/", 13);
-    assert_null(webhook_url_fault((struct str){url, WEBHOOK_URL_MAX}));
-    assert_non_null(webhook_url_fault((struct str){url, WEBHOOK_URL_MAX + 1}));
+    static const char *const private_ones[] = {"http://127.0.0.1/", "http://localhost:9000/x", "http://u:p@[::1]/"};
+    for (size_t i = 0; i < ARRAY_LEN(private_ones); i++) {
+        char body[128];
+        snprintf(body, sizeof body, "{\"webhook_url\":\"%s\"}", private_ones[i]);
+        DO(HTTP_PUT, OF("USAGE_THRESHOLD"), body);
+        assert_problem(&a, 400, "INVALID_REQUEST_PARAMS", "webhook_url: must not lead to a private", NULL);
+    }
 }
 
 int main(void) {

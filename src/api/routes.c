@@ -12,6 +12,7 @@
 #include "api/subscriptions.h"
 #include "api/timeline.h"
 #include "api/token.h"
+#include "api/webhooks.h"
 
 // clang-format off
 const struct route api_routes[] = {
@@ -59,6 +60,19 @@ const struct route api_routes[] = {
     {HTTP_GET,  "/v2/subscriptions/{id}",          ACCESS_PARTNER, "subscriptions", WORK_READ,  BODY_NONE, NULL,                    subscription_get_work,      subscription_reply},
     {HTTP_POST, "/v2/subscriptions/{id}/activate", ACCESS_PARTNER, "subscriptions", WORK_WRITE, BODY_NONE, NULL,                    subscription_activate_work, subscription_reply},
     {HTTP_POST, "/v2/subscriptions/{id}/expire",   ACCESS_PARTNER, "subscriptions", WORK_WRITE, BODY_NONE, NULL,                    subscription_expire_work,   subscription_reply},
+
+    // ---- partners: webhooks ----
+    {HTTP_POST,   "/v2/webhooks",                                        ACCESS_PARTNER, "webhooks", WORK_WRITE, BODY_JSON,          webhook_create_parse, webhook_create_work,     webhook_create_reply},
+    {HTTP_GET,    "/v2/webhooks",                                        ACCESS_PARTNER, "webhooks", WORK_READ,  BODY_NONE,          webhook_list_parse,   webhook_list_work,       webhook_list_reply},
+    {HTTP_GET,    "/v2/webhooks/{id}",                                   ACCESS_PARTNER, "webhooks", WORK_READ,  BODY_NONE,          NULL,                 webhook_get_work,        webhook_reply},
+    {HTTP_PATCH,  "/v2/webhooks/{id}",                                   ACCESS_PARTNER, "webhooks", WORK_WRITE, BODY_JSON,          webhook_patch_parse,  webhook_patch_work,      webhook_reply},
+    {HTTP_DELETE, "/v2/webhooks/{id}",                                   ACCESS_PARTNER, "webhooks", WORK_WRITE, BODY_NONE,          NULL,                 webhook_delete_work,     webhook_delete_reply},
+    {HTTP_POST,   "/v2/webhooks/{id}/rotate-secret",                     ACCESS_PARTNER, "webhooks", WORK_WRITE, BODY_JSON_OPTIONAL, webhook_rotate_parse, webhook_rotate_work,     webhook_reply},
+    {HTTP_POST,   "/v2/webhooks/{id}/replay",                            ACCESS_PARTNER, "webhooks", WORK_WRITE, BODY_JSON,          webhook_replay_parse, webhook_replay_work,     webhook_reply},
+    {HTTP_POST,   "/v2/webhooks/{id}/test",                              ACCESS_PARTNER, "webhooks", WORK_WRITE, BODY_NONE,          NULL,                 webhook_test_work,       webhook_asked_reply},
+    {HTTP_GET,    "/v2/webhooks/{id}/deliveries",                        ACCESS_PARTNER, "webhooks", WORK_READ,  BODY_NONE,          delivery_list_parse,  delivery_list_work,      delivery_list_reply},
+    {HTTP_GET,    "/v2/webhooks/{id}/deliveries/{delivery}",             ACCESS_PARTNER, "webhooks", WORK_READ,  BODY_NONE,          NULL,                 delivery_get_work,       delivery_reply},
+    {HTTP_POST,   "/v2/webhooks/{id}/deliveries/{delivery}/redeliver",   ACCESS_PARTNER, "webhooks", WORK_WRITE, BODY_NONE,          NULL,                 delivery_redeliver_work, webhook_asked_reply},
 
     // ---- sandbox partners ----
     {HTTP_GET,    "/v2/sandbox/clock",                          ACCESS_SANDBOX, "sandbox", WORK_READ,  BODY_NONE, NULL,                     sandbox_clock_get_work,  sandbox_clock_reply},

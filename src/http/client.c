@@ -180,12 +180,12 @@ static struct calling *calling_new(struct http_client *c, const struct http_requ
 
 static void answer(struct calling *k, struct http_answer_got *got) {
     struct http_client *c = k->client;
-    got->duration_us = (clock_mono(c->o.clock).ns - k->began.ns) / 1000;
+    pthread_mutex_lock(&c->lock);
+    c->calls--; // before `done`, which may make room for another
+    pthread_mutex_unlock(&c->lock);
+    got->duration_us = k->began.ns ? (clock_mono(c->o.clock).ns - k->began.ns) / 1000 : 0;
     k->done(k->ctx, got);
     calling_free(k);
-    pthread_mutex_lock(&c->lock);
-    c->calls--;
-    pthread_mutex_unlock(&c->lock);
 }
 
 static void answer_unsent(struct calling *k, enum http_ending how) {

@@ -13,7 +13,9 @@
 #include "auth/auth.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "deliver/deliver.h"
 #include "engine/engine.h"
+#include "http/client.h"
 #include "http/http.h"
 #include "peer/fake.h"
 #include "peer/peer.h"
@@ -21,6 +23,7 @@
 #include "store/store_partner.h"
 
 #define SCRIPT_MAX (256 * 1024)
+#define DELIVER_DRAIN_MS 2000 // what a receiver takes longer for is sent again after the start
 
 struct app {
     const struct config *config;
@@ -28,6 +31,8 @@ struct app {
     struct auth *auth;
     struct api *api;
     struct engine *engine;
+    struct http_client *client;
+    struct deliver *deliver;
     struct http_server *http;
     int listen_fd; // until the server takes it over
     char bound[HTTP_ADDRESS_TEXT];
@@ -107,6 +112,7 @@ static enum err_kind open_api(struct app *a, bool demo, struct err *err) {
         .realm = a->config->realm,
         .qr_host_path = a->qr_base,
         .demo = demo,
+        .private_targets = a->config->webhook_private_targets,
         .node = a->config->node,
         .idempotency_days = a->config->idempotency_days,
     };
@@ -178,6 +184,40 @@ static enum err_kind open_engine(struct app *a, struct err *err) {
     return engine_run(a->engine, err);
 }
 
+static enum err_kind send_request(void *ctx, const struct http_request *r, struct err *err) {
+    return http_client_send(ctx, r, err);
+}
+
+static enum err_kind open_deliver(struct app *a, struct err *err) {
+    const struct config *c = a->config;
+    struct http_client_options client = {
+        .calls_max = (int)c->webhook_calls_max,
+        .private_targets = c->webhook_private_targets,
+        .user_agent = "topupd/" TOPUP_VERSION,
+        .ca_file = text_or_null(c->webhook_ca_file),
+        .clock = &clock_system,
+    };
+    enum err_kind kind = http_client_open(&client, &a->client, err);
+    if (kind)
+        return kind;
+    struct deliver_options o = {
+        .store = a->store,
+        .clock = &clock_system,
+        .rng = &rng_system,
+        .links = {a->base_url, a->qr_base},
+        .sender = {send_request, a->client},
+        .node = c->node,
+        .calls_max = (int)c->webhook_calls_max,
+        .retry_scale_ppm = c->webhook_retry_scale_ppm,
+        .log_days = (int)c->webhook_log_days,
+    };
+    kind = deliver_open(&o, &a->deliver, err);
+    if (kind)
+        return kind;
+    store_on_commit(a->store, DELIVER_NEWS, deliver_news, a->deliver);
+    return deliver_run(a->deliver, err);
+}
+
 enum err_kind app_open(const struct config *c, const struct app_options *o, struct app **out, struct err *err) {
     struct app *a = xcalloc(1, sizeof *a);
     a->config = c;
@@ -193,6 +233,8 @@ enum err_kind app_open(const struct config *c, const struct app_options *o, stru
         kind = open_api(a, o->demo, err);
     if (!kind)
         kind = open_engine(a, err);
+    if (!kind)
+        kind = open_deliver(a, err);
     if (kind) {
         app_close(a);
         return kind;
@@ -271,9 +313,13 @@ void app_close(struct app *a) {
         api_stop(a->api);
     if (a->engine)
         engine_stop(a->engine, drain_ms);
+    if (a->deliver)
+        deliver_stop(a->deliver, drain_ms < DELIVER_DRAIN_MS ? drain_ms : DELIVER_DRAIN_MS);
+    http_client_close(a->client);
     store_close(a->store); // before those that its callbacks use
     if (a->engine)
         engine_close(a->engine);
+    deliver_close(a->deliver);
     if (a->api)
         api_close(a->api);
     if (a->auth)
