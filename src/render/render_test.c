@@ -373,8 +373,8 @@ static void delivery_shows_what_came_back(void **state UNUSED) {
     render_delivery(&w, NULL, links, &d);
     const char *const parts[] = {
         "\"kind\":\"EVENT\",\"outcome\":\"FAILED\",\"event_id\":\"evt_",
-        "\"event_sequence\":3,\"event_type\":\"order.completed\",\"attempt\":2,\"attempted_date\":\"2026-11-23T12:00:05Z\","
-        "\"duration_ms\":31,\"answer\":{\"status\":503,\"body\":\"busy\"},\"next_attempt_date\":\"2026-11-23T12:01:05Z\"",
+        ("\"event_sequence\":3,\"event_type\":\"order.completed\",\"attempt\":2,\"attempted_date\":\"2026-11-23T12:00:05Z\","
+         "\"duration_ms\":31,\"answer\":{\"status\":503,\"body\":\"busy\"},\"next_attempt_date\":\"2026-11-23T12:01:05Z\""),
         "/redeliver\""};
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         assert_non_null(strstr(out.p, parts[i]));

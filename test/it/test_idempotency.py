@@ -23,7 +23,7 @@ import requests
 import contract
 from conftest import BUILD, PRODUCT, PSIM, Api, order_body, wait_for
 
-ROUNDS = int(os.environ.get("KILL_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("KILL_ROUNDS") or ("20" if os.environ.get("LONG") else "3"))
 SEED = int(os.environ.get("SEED", str(random.SystemRandom().randrange(2**32))))
 JSON = {"Content-Type": "application/json"}
 
