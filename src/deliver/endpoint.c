@@ -475,6 +475,9 @@ static enum launched launch(struct deliver *d, struct endpoint *e, struct flight
     struct err err = {0};
     char id[EVENT_ID_TEXT];
     struct jw w = jw_on(&d->body);
+    f->log.sequence = event->sequence;
+    f->log.event_type = event->type;
+    f->log.event_created = event->created;
     arena_reset(&d->scratch);
     buf_clear(&d->body);
     if (render_event(&w, NULL, d->o.links, event, &d->scratch, &err) != ERR_NONE || d->body.failed) {
@@ -483,9 +486,6 @@ static enum launched launch(struct deliver *d, struct endpoint *e, struct flight
         give_up_unsent(d, e, f, "the event cannot be read");
         return LAUNCH_NOTHING;
     }
-    f->log.sequence = event->sequence;
-    f->log.event_type = event->type;
-    f->log.event_created = event->created;
     event_id_format(event, id);
     if (send_signed(d, e, f, id))
         return LAUNCHED;
@@ -510,7 +510,6 @@ static enum err_kind launch_event(struct deliver *d, struct endpoint *e, enum la
     const struct event *event = &e->events[e->next_event];
     struct flight *f = flight_new(e, DELIVERY_EVENT);
     f->log.attempt = event->sequence == e->w.cursor ? e->w.attempts + 1 : 1;
-    f->log.sequence = event->sequence;
     *how = launch(d, e, f, event);
     return ERR_NONE;
 }

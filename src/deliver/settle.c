@@ -330,7 +330,7 @@ static void apply_note(struct deliver *d, struct note *n, struct wall now) {
 }
 
 static bool is_the_machines(enum err_kind kind) {
-    return kind == ERR_UNAVAILABLE || kind == ERR_BUSY || kind == ERR_RETRY;
+    return kind == ERR_UNAVAILABLE || kind == ERR_BUSY || kind == ERR_RETRY || kind == ERR_UNSURE;
 }
 
 enum err_kind batch_apply(struct deliver *d, struct wall now, struct err *err) {
