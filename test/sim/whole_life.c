@@ -4,6 +4,7 @@
  * the ways of db_fault.h, and each allocation.
  *
  *   whole_life [--every N] [driver|memory]
+ *   whole_life --at N          the Nth allocation alone, in this very process: for a debugger
  *
  * The life: orders of all kinds under their keys, alone and in one batch, fulfilled; usage; a subscription ended by call; reading. Whatever
  * fails, each answer is an error or the right one; afterwards, with the failure gone, what was in doubt is asked again, every order comes
@@ -333,10 +334,11 @@ static void memory(int64_t every) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {{"every", required_argument, NULL, 'e'}, {NULL, 0, NULL, 0}};
-    uint64_t every = 1;
+    static const struct option options[] = {
+        {"every", required_argument, NULL, 'e'}, {"at", required_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
+    uint64_t every = 1, at = 0;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (c != 'e' || !str_to_u64(str_of(optarg), &every) || every == 0)
+        if (c == '?' || !str_to_u64(str_of(optarg), c == 'e' ? &every : &at) || every == 0)
             return 2;
     }
     const char *what = optind < argc ? argv[optind] : "";
@@ -347,6 +349,8 @@ int main(int argc, char **argv) {
     CHECK(mkdtemp(template_folder) != NULL);
     model_learn(NEVER_SQL);
     server_template_make(template_folder);
+    if (at > 0)
+        in_child((int64_t)at);
     if (strcmp(what, "memory") != 0)
         driver_calls((int64_t)every);
     if (strcmp(what, "driver") != 0 && MEMORY_CAN_FAIL)
