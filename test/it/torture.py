@@ -5,11 +5,12 @@ Kills the running server at random moments, again and again, and checks that not
 
   test/it/torture.py [--rounds N] [--seed N] [--from ROUND]      (make torture ROUNDS=... SEED=... FROM=...)
 
-A round: the server is started, clients place orders (each with a key, repeated until it is answered), report usage and read; at a random moment
-the server is killed, sometimes while it is starting, sometimes while it recovers from the last time. Now and then all is left to come to its
-end, and then each answer that was ever given is held against the API and against the database, which is read with the same sentences as in the
-simulation (test/sim/never.sql). After EPOCH rounds the data begins afresh, so that a round costs the same however many there are; to go on from
-a round means to begin with its epoch. A failure prints how to do that, and leaves its data.
+A round: the server is started, clients place orders (each with a key, repeated until it is answered), report usage, read orders and the log, and
+a webhook is delivered to; at a random moment the server is killed, sometimes while it is starting, sometimes while it recovers from the last time.
+Now and then all is left to come to its end. Then each answer that was ever given is held against the API and against the database, which is read
+with the same sentences as in the simulation (test/sim/never.sql), and every event must have been delivered, in order. After EPOCH rounds the data
+begins afresh, so that a round costs the same however many there are; to go on from a round means to begin with its epoch. A failure prints how to
+do that, and leaves its data.
 """
 import argparse
 import contextlib
@@ -29,6 +30,7 @@ import requests
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from conftest import BUILD, ESIM_PRODUCT, ROOT, Api, Demo, iccid_of, order_body, wait_for  # noqa: E402
+from receiver import Receiver  # noqa: E402
 
 EPOCH = 10
 PROFILES = 4000
@@ -153,12 +155,27 @@ class Reader(Client):
         t.see(order_id, answer.json()["status"])
 
 
+class Events(Client):
+    """Reads the log from where it was, over all restarts: no number is left out, none comes twice, none changes."""
+
+    def turn(self, session, server):
+        t = self.torture
+        answer = self.send(session, "GET", server.url, f"/v2/events?after={t.read_to}&limit=500&wait=1", t.token, None)
+        if answer.status_code == 503:
+            return
+        assert answer.status_code == 200, f"the log was answered {answer.status_code}: {answer.text}"
+        for event in answer.json()["data"]:
+            t.read_to += 1
+            assert event["sequence"] == t.read_to, f"event {event['sequence']} was read where {t.read_to} was to come"
+            t.read[t.read_to] = (event["id"], event["type"])
+
+
 class Torture:
     def __init__(self, folder, seed, first=0, networks=None, say=lambda text: None):
         self.folder, self.seed, self.say, self.networks = pathlib.Path(folder), seed, say, networks or NETWORKS
         self.lock = threading.Lock()
         self.round = first - first % EPOCH
-        self.server = None
+        self.server = self.receiver = None
         self.views, self.never = sentences()
 
     # ---- what the clients share ----
@@ -179,13 +196,21 @@ class Torture:
     def begin_epoch(self):
         self.number, self.doubts, self.unbooked, self.sims = 0, [], [], []
         self.orders, self.requests, self.refused, self.records, self.states = {}, {}, set(), {}, {}
+        self.read, self.read_to = {}, 0
+        if self.receiver:
+            self.receiver.close()
+        self.receiver = Receiver()
         self.data = self.folder / f"data-{self.round}"
         network = self.networks[self.round // EPOCH % len(self.networks)]
         self.script = self.folder / "script"
         self.options = ["-o", "rate_per_minute=0", "-o", f"network={network}", "-o", f"network_script={self.script}", "-o", "lease_seconds=3",
-                        "-o", "call_timeout_seconds=1", "-o", "log_level=warn", "-o", "access_token_seconds=86400"]
+                        "-o", "call_timeout_seconds=1", "-o", "log_level=warn",
+                        "-o", "webhook_private_targets=1", "-o", "webhook_retry_scale_ppm=10", "-o", "access_token_seconds=86400"]
         self.start()
         self.import_profiles()
+        api = Api(self.server)
+        self.hooked_after = api.get("/v2/events?after=latest").json()["_metadata"]["newest"]
+        assert api.post("/v2/webhooks", {"url": self.receiver.url()}).status_code == 201
 
     def start(self, script=SCRIPT):
         self.script.write_text(script)
@@ -215,7 +240,7 @@ class Torture:
                     self.kill_at_start(rng.random() * 0.15)
             self.start()
         self.stopping = threading.Event()
-        clients = [Orders(self, 0), Orders(self, 1), Orders(self, 2), Usage(self, 3), Reader(self, 4)]
+        clients = [Orders(self, 0), Orders(self, 1), Orders(self, 2), Usage(self, 3), Reader(self, 4), Events(self, 5)]
         with self.lock:
             at_least = len(self.orders) + rng.randrange(1, 120)
         for client in clients:
@@ -295,6 +320,20 @@ class Torture:
                 if order["output"]["iccid"] not in self.sims:
                     self.sims.append(order["output"]["iccid"])
         self.sims = self.sims[-300:]
+        self.hear_all(api)
+
+    def hear_all(self, api):
+        """Every event has come to the receiver, and for the first time in order; an early one may come again after a kill."""
+        last = api.get("/v2/events?after=latest").json()["_metadata"]["newest"]
+        wait_for(lambda: last in self.receiver.sequences(), ENDS_SECONDS, f"the delivery of event {last}")
+        expected, ids = self.hooked_after + 1, {}
+        for got in list(self.receiver.got):
+            sequence = got.json["sequence"]
+            assert sequence <= expected, f"event {sequence} was delivered before {expected}"
+            assert ids.setdefault(sequence, got.json["id"]) == got.json["id"], f"event {sequence} was delivered as another"
+            assert self.read.get(sequence, (got.json["id"],))[0] == got.json["id"], f"event {sequence} was delivered otherwise than read"
+            expected += sequence == expected
+        assert expected > last
 
     def judge(self, ended):
         """The database by itself, and beside what was answered. The server is not running."""
@@ -322,6 +361,8 @@ class Torture:
         self.say(f"round {self.round}: {len(self.orders)} orders, {len(self.records)} records, {len(self.doubts)} in doubt")
 
     def close(self):
+        if self.receiver:
+            self.receiver.close()
         if self.server and self.server.process.returncode is None:
             self.server.process.kill()
             self.server.process.wait()
