@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/date.h"
 #include "base/json.h"
 #include "base/secret.h"
 #include "topup/print.h"
@@ -22,17 +23,9 @@
 
 const char *argp_program_version = "topup " TOPUP_VERSION;
 
-const struct command *const all_commands[] = {partner_commands,
-                                              product_commands,
-                                              sim_commands,
-                                              order_commands,
-                                              subscription_commands,
-                                              event_commands,
-                                              usage_commands,
-                                              sandbox_commands,
-                                              own_commands,
-                                              server_commands,
-                                              NULL};
+const struct command *const all_commands[] = {partner_commands,      product_commands, sim_commands,     order_commands,
+                                              subscription_commands, event_commands,   webhook_commands, usage_commands,
+                                              sandbox_commands,      own_commands,     server_commands,  NULL};
 
 const struct argp_option common_options[] = {
     {"json", OPT_JSON, NULL, 0, "Print the server's JSON instead of tables", -1},
@@ -79,6 +72,39 @@ bool option_i64(const struct session *s, enum option_key key, const char *name, 
     }
     *out = v;
     return true;
+}
+
+bool option_seconds(const struct session *s, enum option_key key, const char *name, int64_t max, int64_t *out) {
+    const char *text = session_option(s, key);
+    struct duration d = {0, 0};
+    int64_t seconds = 0;
+    if (!text)
+        return true;
+    if (!str_to_i64(str_of(text), &seconds)) {
+        if (!duration_parse(str_of(text), &d) || d.months != 0) {
+            complain(END_USAGE, "%s: must be a number of seconds or a duration such as 12h or 7d, not \"%s\"", name, text);
+            return false;
+        }
+        seconds = d.ms / 1000;
+    }
+    if (seconds < 0 || seconds > max) {
+        complain(END_USAGE, "%s: at most %" PRId64 " days", name, max / 86400);
+        return false;
+    }
+    *out = seconds;
+    return true;
+}
+
+void jw_words(struct jw *w, const char *key, const char *list) {
+    struct str rest = str_of(list), word;
+    jw_array(w, key);
+    while (str_present(rest)) {
+        rest = str_cut(rest, ',', &word);
+        word = str_trim(word);
+        if (word.n > 0)
+            jw_str(w, NULL, word);
+    }
+    jw_end_array(w);
 }
 
 // ---- addresses ----

@@ -2,24 +2,10 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "base/date.h"
 #include "base/secret.h"
 #include "topup/print.h"
 
 #define BODY_MAX 65536
-
-// "EUR,USD" as a JSON array of its words.
-static void add_words(struct jw *w, const char *key, const char *list) {
-    struct str rest = str_of(list), word;
-    jw_array(w, key);
-    while (str_present(rest)) {
-        rest = str_cut(rest, ',', &word);
-        word = str_trim(word);
-        if (word.n > 0)
-            jw_str(w, NULL, word);
-    }
-    jw_end_array(w);
-}
 
 // "50,80" as a JSON array of its numbers. False, and a complaint: one is none.
 static bool add_numbers(struct jw *w, const char *key, const char *option, const char *list) {
@@ -53,9 +39,9 @@ static bool add_settings(const struct session *s, struct jw *w) {
     if (session_has(s, OPT_NAME))
         jw_text(w, "name", session_option(s, OPT_NAME));
     if (session_has(s, OPT_CURRENCIES))
-        add_words(w, "currencies", session_option(s, OPT_CURRENCIES));
+        jw_words(w, "currencies", session_option(s, OPT_CURRENCIES));
     if (session_has(s, OPT_REQUIRED_FIELDS))
-        add_words(w, "required_fields", session_option(s, OPT_REQUIRED_FIELDS));
+        jw_words(w, "required_fields", session_option(s, OPT_REQUIRED_FIELDS));
     if (session_has(s, OPT_THRESHOLDS) && !add_numbers(w, "thresholds", "--thresholds", session_option(s, OPT_THRESHOLDS)))
         return false;
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
@@ -166,21 +152,14 @@ static enum ending enable(struct session *s) {
 }
 
 static enum ending rotate(struct session *s) {
-    const char *overlap = session_option(s, OPT_OVERLAP);
-    struct duration d = {0, 0};
-    uint64_t seconds = 0;
-    if (overlap && !str_to_u64(str_of(overlap), &seconds)) {
-        if (!duration_parse(str_of(overlap), &d) || d.months != 0)
-            return complain(END_USAGE, "--overlap: must be a number of seconds or a duration such as 12h or 7d, not \"%s\"", overlap);
-        seconds = (uint64_t)d.ms / 1000;
-    }
-    if (seconds > 366 * UINT64_C(86400))
-        return complain(END_USAGE, "--overlap: a year at most");
+    int64_t seconds = 0;
+    if (!option_seconds(s, OPT_OVERLAP, "--overlap", 366 * INT64_C(86400), &seconds))
+        return END_USAGE;
     struct buf body;
     buf_init(&body, BODY_MAX);
     struct jw w = jw_on(&body);
     jw_object(&w, NULL);
-    jw_i64(&w, "overlap_seconds", (int64_t)seconds);
+    jw_i64(&w, "overlap_seconds", seconds);
     enum ending how = add_secret(s, &w) ? END_OK : END_LOCAL;
     jw_end_object(&w);
     if (how == END_OK)

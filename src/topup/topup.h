@@ -91,6 +91,11 @@ enum option_key {
     OPT_TIMEOUT,
     // events
     OPT_FOLLOW,
+    // webhooks
+    OPT_URL,
+    OPT_TYPES,
+    OPT_ENABLE,
+    OPT_DISABLE,
     // usage
     OPT_SOURCE,
     OPT_BYTES,
@@ -159,6 +164,11 @@ enum ending complain_err(enum ending how, const struct err *err);
 // An option as a number; false (and a complaint) when it is none. Absent: true, *out untouched.
 bool option_i64(const struct session *s, enum option_key key, const char *name, int64_t min, int64_t max, int64_t *out);
 
+// The same for a time such as 12h or 7d, or a number of seconds.
+bool option_seconds(const struct session *s, enum option_key key, const char *name, int64_t max, int64_t *out);
+// "EUR,USD" as a JSON array of its words.
+void jw_words(struct jw *w, const char *key, const char *list);
+
 // ---- addresses ----
 void path_segment(struct buf *out, const char *text); // percent-encoded
 // Appends "?name=value" or "&name=value"; nothing when value is NULL.
@@ -168,7 +178,7 @@ bool read_secret_file(const char *path, struct buf *out);
 
 // ---- the rows, by subject; each list ends with a row whose noun is NULL ----
 extern const struct command partner_commands[], product_commands[], sim_commands[], order_commands[], subscription_commands[],
-    event_commands[], usage_commands[], sandbox_commands[], own_commands[], server_commands[];
+    event_commands[], webhook_commands[], usage_commands[], sandbox_commands[], own_commands[], server_commands[];
 extern const struct command *const all_commands[]; // NULL-terminated
 extern const struct argp_option common_options[];
 

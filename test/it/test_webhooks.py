@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from conftest import ESIM_PRODUCT, Api, order_body, wait_for
+from conftest import ESIM_PRODUCT, Api, Demo, order_body, wait_for
 from receiver import Answer, Receiver, verdicts
+from test_topup_cli import REFUSED, USAGE, Topup
 
 FAST = "webhook_retry_scale_ppm=10"  # three days in 2.6 s, five in 4.3
 OPTIONS = ("-o", "rate_per_minute=0", "-o", "webhook_private_targets=1")
@@ -17,7 +18,6 @@ OPTIONS = ("-o", "rate_per_minute=0", "-o", "webhook_private_targets=1")
 @pytest.fixture(scope="module")
 def hooked(tmp_path_factory):
     """A demo whose webhooks may lead to 127.0.0.1, with the retry schedule made short."""
-    from conftest import Demo
     server = Demo(tmp_path_factory.mktemp("hooked"), [*OPTIONS, "-o", FAST])
     yield server
     assert server.stop() == 0, "topupd did not stop cleanly:\n" + server.log_text()[-4000:]
@@ -355,6 +355,46 @@ def test_metrics_and_log_lines(hooked, api, receiver):
     assert "topupd_webhook_lag_seconds_bucket" in metrics
     assert re.search(rf"event=webhook.delivery webhook={hook['id']} partner=1 kind=EVENT type=\S+ sequence=\d+ attempt=1 outcome=DELIVERED status=200",
                      hooked.log_text())
+
+
+def test_the_command_line(hooked, api, receiver, tmp_path):
+    there = receiver()
+    topup = Topup(hooked, tmp_path / "home")
+    secret = tmp_path / "secret"
+    secret.write_text("whsec_" + base64.b64encode(b"s" * 32).decode() + "\n")
+    added = topup.run("webhook", "add", there.url(), "--types", "order.completed, sim.*", "--secret-file", secret)
+    assert secret.read_text().strip() in added.stdout and "shown this once" in added.stderr
+    hook = topup.json("webhook", "list")["data"][0]
+    assert hook["types"] == ["order.completed", "sim.*"] and "secret" not in hook
+    shown = topup.run("webhook", "show", hook["id"]).stdout
+    assert there.url() in shown and "ENABLED" in shown
+    tested = topup.run("webhook", "test", hook["id"])
+    assert "DELIVERED" in tested.stdout and there.types() == ["webhook.test"]
+    assert verdicts(there.got, secret.read_text().strip()) == [None]
+    there.answer = Answer(500, b"no, thanks")
+    assert "no, thanks" in topup.run("webhook", "test", hook["id"], ends=REFUSED).stdout
+    there.answer = Answer()
+    rotated = topup.json("webhook", "rotate-secret", hook["id"], "--overlap", "1h")
+    assert rotated["secret"].startswith("whsec_")
+    happen(api)
+    sequence = wait_for(lambda: next((g.json["sequence"] for g in there.got if g.json["type"] == "order.completed"), None), what="the order")
+    line = wait_for(lambda: next((d for d in log_of(api, hook) if d["kind"] == "EVENT"), None), what="the log")
+    table = topup.run("webhook", "deliveries", hook["id"]).stdout
+    assert line["id"] in table and "order.completed" in table and "GIVEN_UP" not in table
+    assert topup.json("webhook", "redeliver", hook["id"], line["id"])["kind"] == "REDELIVERY"
+    n = len(there.got)
+    assert topup.json("webhook", "replay", hook["id"], "--from", sequence)["next_sequence"] >= sequence
+    wait_for(lambda: len(there.got) > n and there.got[-1].json["sequence"] == sequence, what="the replay")
+    topup.run("webhook", "set", hook["id"], "--disable", "--url", there.url("/other"))
+    assert topup.json("webhook", "show", hook["id"])["status"] == "DISABLED"
+    topup.run("webhook", "set", hook["id"], "--enable", "--types", "*")
+    assert topup.json("webhook", "show", hook["id"])["types"] == ["*"]
+    for args in (("set", hook["id"]), ("set", hook["id"], "--enable", "--disable"), ("replay", hook["id"]), ("replay", hook["id"], "--from", "x"),
+                 ("rotate-secret", hook["id"], "--overlap", "soon"), ("rotate-secret", hook["id"], "--overlap", "31d"), ("add",)):
+        topup.run("webhook", *args, ends=USAGE)
+    assert "url: must be an absolute URL" in topup.run("webhook", "add", "ftp://x", ends=REFUSED).stderr
+    topup.run("webhook", "remove", hook["id"])
+    topup.run("webhook", "show", hook["id"], ends=REFUSED)
 
 
 # ---- notifications of one SIM ----
