@@ -57,7 +57,7 @@ def walk(demo, api, operator):
     links = order["_metadata"]["links"]
     sim, iccid = links["_sim"], order["output"]["iccid"]
     for path in ("/v2/orders", "/v2/products", "/v2/sims", "/v2/subscriptions", f"/v2/products/{ESIM_PRODUCT}", sim, sim + "/preferences",
-                 links["_subscription"], links["_qrcode"], links["_qrcode"].replace("/connect/", "/")):
+                 f"/v2/orders/{order['id']}/timeline", links["_subscription"], links["_qrcode"], links["_qrcode"].replace("/connect/", "/")):
         assert api.get(path).status_code == 200, path
     assert api.put(sim, {"eid": "89049032000001000000012345678901"}).status_code == 200
     usage = sim + "/preferences/notifications/USAGE_THRESHOLD"
