@@ -116,8 +116,7 @@ static enum err_kind open_api(struct app *a, bool demo, struct err *err) {
         .node = a->config->node,
         .idempotency_days = a->config->idempotency_days,
     };
-    enum err_kind kind = api_open(&o, &a->api, err);
-    return kind ? kind : api_run(a->api, err);
+    return api_open(&o, &a->api, err);
 }
 
 static enum err_kind read_script(const char *path, char **out, struct err *err) {
@@ -181,7 +180,7 @@ static enum err_kind open_engine(struct app *a, struct err *err) {
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         engine_set_peer(a->engine, kinds[i], peer);
     engine_set_sandbox_peer(a->engine, peer_sandbox_open("sandbox", &clock_system));
-    return engine_run(a->engine, err);
+    return ERR_NONE;
 }
 
 static enum err_kind send_request(void *ctx, const struct http_request *r, struct err *err) {
@@ -215,7 +214,15 @@ static enum err_kind open_deliver(struct app *a, struct err *err) {
     if (kind)
         return kind;
     store_on_commit(a->store, DELIVER_NEWS, deliver_news, a->deliver);
-    return deliver_run(a->deliver, err);
+    return ERR_NONE;
+}
+
+// Once all have told the store what they want to hear of: no job may be in work before (store_on_commit).
+static enum err_kind run_threads(struct app *a, struct err *err) {
+    enum err_kind kind = api_run(a->api, err);
+    if (!kind)
+        kind = engine_run(a->engine, err);
+    return kind ? kind : deliver_run(a->deliver, err);
 }
 
 enum err_kind app_open(const struct config *c, const struct app_options *o, struct app **out, struct err *err) {
@@ -235,6 +242,8 @@ enum err_kind app_open(const struct config *c, const struct app_options *o, stru
         kind = open_engine(a, err);
     if (!kind)
         kind = open_deliver(a, err);
+    if (!kind)
+        kind = run_threads(a, err);
     if (kind) {
         app_close(a);
         return kind;
