@@ -249,7 +249,7 @@ def memory(server):
 
 def costs_at_most(server, limit, before):
     """Holds what the server has taken since to a limit in MiB; under a sanitizer memory says nothing."""
-    if "libasan" not in pathlib.Path(f"/proc/{server.process.pid}/maps").read_text():
+    if "san.so" not in pathlib.Path(f"/proc/{server.process.pid}/maps").read_text():
         assert memory(server) - before <= limit << 20, f"{(memory(server) - before) >> 20} MiB"
 
 
