@@ -509,10 +509,12 @@ struct copy {
 
 static enum err_kind copy_begin(struct copy *c, const char *path, struct err *err) {
     *c = (struct copy){.d.lock_fd = -1};
-    if (strlen(path) >= PATH_MAX_BYTES)
+    size_t n = strlen(path);
+    if (n >= PATH_MAX_BYTES)
         return err_set(err, ERR_INVALID, "the file's name is too long");
-    snprintf(c->path, sizeof c->path, "%.*s", PATH_MAX_BYTES, path);
-    snprintf(c->part, sizeof c->part, "%.*s.part", PATH_MAX_BYTES, path);
+    memcpy(c->path, path, n + 1);
+    memcpy(c->part, path, n);
+    memcpy(c->part + n, ".part", sizeof ".part");
     struct stat st;
     if (lstat(path, &st) == 0)
         return err_set(err, ERR_CONFLICT, "%s: is there already", path);
