@@ -185,7 +185,9 @@ CREATE UNIQUE INDEX task_of_order ON task (order_id, step);
 CREATE INDEX task_due ON task (lane, kind, wake_at, id) WHERE state IN (1, 2);
 CREATE INDEX task_open_on_sim ON task (iccid, id) WHERE state <= 3;
 
--- All of a SIM stand together. The key of a subscription is the id of the order that made it; its id alone finds it through the order.
+-- All of a SIM stand together. The key of a subscription is the id of the order that made it; its id alone finds it through the order. No
+-- foreign key to orders: the order is written in the same transaction or was before, and without an index for it removing an order would read
+-- all subscriptions of its partner.
 -- clock: 0 for the real time, a sandbox partner's number for its own.
 CREATE TABLE subscription (
     iccid         INTEGER NOT NULL REFERENCES sim (iccid),
@@ -211,7 +213,6 @@ CREATE TABLE subscription (
     sold_minor    INTEGER,
     sold_currency TEXT,
     PRIMARY KEY (iccid, id),
-    FOREIGN KEY (partner_id, id) REFERENCES orders (partner_id, id),
     FOREIGN KEY (partner_id, product_id) REFERENCES product (partner_id, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX subscription_of_partner ON subscription (partner_id, created, id); -- grows at its end
@@ -370,4 +371,24 @@ CREATE TABLE import_row (
     activated   INTEGER,
     modified    INTEGER,
     PRIMARY KEY (import_id, line)
+) STRICT, WITHOUT ROWID;
+
+-- The nodes that share a store: who has which number, and until when (store_node.h).
+CREATE TABLE node (
+    number      INTEGER PRIMARY KEY CHECK (number BETWEEN 1 AND 1023),
+    instance    INTEGER NOT NULL CHECK (instance > 0),
+    name        TEXT    NOT NULL,
+    role        INTEGER NOT NULL CHECK (role BETWEEN 0 AND 2),
+    started     INTEGER NOT NULL,
+    lease_until INTEGER NOT NULL
+) STRICT;
+
+-- What each node has taken of a partner's calls in a minute, of those that are counted together.
+CREATE TABLE rate (
+    partner_id INTEGER NOT NULL,
+    bucket     TEXT    NOT NULL,
+    node       INTEGER NOT NULL,
+    period     INTEGER NOT NULL,
+    taken      INTEGER NOT NULL,
+    PRIMARY KEY (partner_id, bucket, node)
 ) STRICT, WITHOUT ROWID;

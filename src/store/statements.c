@@ -497,4 +497,33 @@ const struct statement_text statements[STATEMENTS] = {
                                               " AND sequence = (SELECT min(sequence) FROM notification WHERE iccid = ?1 AND type = ?2)"),
     [ST_NOTIFICATION_DROP_LEASES] =
         WRITE_KEEPS("notification_drop_leases", "UPDATE notification SET wake = ?2, lease_owner = 0 WHERE lease_owner = ?1"),
+
+    // ---- archive ----
+    [ST_ARCHIVE_KEYS] =
+        READS("archive_keys", "SELECT o.id, CASE WHEN o.state >= 2 AND o.finished < ?4 AND NOT EXISTS (SELECT 1 FROM subscription s"
+                              " WHERE s.iccid = o.iccid AND s.id = o.id AND (s.state < 3 OR s.expiry >= ?4))"
+                              " AND NOT EXISTS (SELECT 1 FROM task t WHERE t.order_id = o.id AND t.state <= 3) THEN 1 ELSE 0 END"
+                              " FROM (SELECT id, iccid, state, finished FROM orders WHERE partner_id = ?1 AND id >= ?2 AND id < ?3"
+                              " ORDER BY id LIMIT ?5) AS o ORDER BY o.id"),
+    [ST_ARCHIVE_DROP_TASKS] = WRITE("archive_drop_tasks", "DELETE FROM task WHERE order_id = ?1"),
+    [ST_ARCHIVE_DROP_SUBSCRIPTION] = WRITE("archive_drop_subscription", "DELETE FROM subscription WHERE iccid = ?1 AND id = ?2"),
+    [ST_ARCHIVE_DROP_ORDER] = WRITE("archive_drop_order", "DELETE FROM orders WHERE partner_id = ?1 AND id = ?2"),
+    [ST_ARCHIVE_MARK] = WRITE_KEEPS("archive_mark", "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE"
+                                                    " SET value = excluded.value WHERE meta.value < excluded.value"),
+    [ST_ARCHIVE_MARKED] = READS("archive_marked", "SELECT coalesce((SELECT value FROM meta WHERE name = ?1), 0)"),
+
+    // ---- nodes ----
+    [ST_NODE_LIST] = READS("node_list", "SELECT number, instance, name, role, started, lease_until FROM node ORDER BY number"),
+    [ST_NODE_TAKE] = WRITE_NOW_KEEPS(
+        "node_take", "INSERT INTO node (number, instance, name, role, started, lease_until) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"
+                     " ON CONFLICT (number) DO UPDATE SET instance = excluded.instance, name = excluded.name, role = excluded.role,"
+                     " started = excluded.started, lease_until = excluded.lease_until"
+                     " WHERE node.lease_until <= ?7 OR node.instance = excluded.instance"),
+    [ST_NODE_RENEW] = WRITE_NOW_KEEPS("node_renew", "UPDATE node SET lease_until = ?3 WHERE number = ?1 AND instance = ?2"),
+    [ST_NODE_HOLD] = READS("node_hold", "SELECT instance FROM node WHERE number = ?1"), // FOR SHARE where others may write meanwhile
+    [ST_RATE_ADD] =
+        WRITE_KEEPS("rate_add", "INSERT INTO rate (partner_id, bucket, node, period, taken) VALUES (?1, ?2, ?3, ?4, ?5)"
+                                " ON CONFLICT (partner_id, bucket, node) DO UPDATE SET taken = CASE WHEN rate.period = excluded.period"
+                                " THEN rate.taken + excluded.taken ELSE excluded.taken END, period = excluded.period"),
+    [ST_RATE_SUM] = READS("rate_sum", "SELECT coalesce(sum(taken), 0) FROM rate WHERE partner_id = ?1 AND bucket = ?2 AND period = ?3"),
 };

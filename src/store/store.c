@@ -623,6 +623,10 @@ bool store_is_fresh(const struct store *s) {
     return s->fresh;
 }
 
+bool store_is_alone(const struct store *s) {
+    return s->driver->alone;
+}
+
 const struct clock *store_clock(const struct store *s) {
     return s->o.clock;
 }

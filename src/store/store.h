@@ -49,6 +49,7 @@ NODISCARD enum err_kind store_open(const struct store_options *o, struct store *
 // Finishes what is queued, commits, closes. NULL is fine.
 void store_close(struct store *s);
 bool store_is_fresh(const struct store *s); // it was created by this store_open
+bool store_is_alone(const struct store *s); // nobody else writes to it while it is open: what one process keeps in memory stays true
 const struct clock *store_clock(const struct store *s);
 
 // Whether it can commit right now (a cheap write through the queue): readiness.

@@ -905,10 +905,9 @@ JOB(subscription_job) {
     assert_int_equal(got.end, SUB_END_DEPLETED);
     assert_false(wall_set(got.next_at));
 
-    // Each hangs on its order, its SIM and its partner's product.
+    // Each hangs on its SIM and its partner's product. That its order is there is up to whoever inserts it.
     struct order missing = fixture_order(tx, &f->product, ICCID_A);
     s = fixture_subscription(&missing, tx_now(tx));
-    FAILS(ERR_CONFLICT, store_subscription_insert(tx, &s, err));
     FAILS(ERR_NOT_FOUND, store_subscription_update(tx, &s, err));
     FAILS(ERR_NOT_FOUND, store_subscription_get(tx, missing.id, a, &got, err));
     o = completed_order(tx, f, &f->product, ICCID_A, err);
@@ -929,7 +928,7 @@ JOB(overspent_job) {
     return store_subscription_insert(tx, &s, err);
 }
 
-static void a_subscription_hangs_on_its_order_sim_and_product(void **state) {
+static void a_subscription_hangs_on_its_sim_and_product(void **state) {
     struct fixture *f = *state;
     struct err *err = &f->err;
     RUN(f, subscription_job);
@@ -2028,6 +2027,175 @@ static void notifications_queue_by_sim_and_type(void **state) {
     RUN(f, notification_queue_job);
 }
 
+// ---- archive ----
+
+static void archive_is_marked(struct tx *tx, int64_t partner_id, int64_t ms, struct err *err) {
+    struct wall before = {12345};
+    OK(store_archive_marked(tx, partner_id, &before, err));
+    assert_int_equal(before.ms, ms);
+}
+
+// One of each kind; only the first two may leave.
+JOB(archive_job) {
+    struct fixture *f = ctx;
+    struct arena *a = &f->arena;
+    struct wall now = tx_now(tx), later = wall_plus_ms(now, 30 * INT64_C(86400000));
+    enum { EXPIRED, FAILED, RUNNING, DEPLETED_EARLY, OPEN_TASK, ACCEPTED, KINDS };
+    struct order o[KINDS];
+    for (int i = 0; i < KINDS; i++) {
+        o[i] = fixture_order(tx, &f->product, ICCID_A);
+        o[i].state = i == ACCEPTED ? ORDER_ACCEPTED : i == FAILED || i == OPEN_TASK ? ORDER_FAILED : ORDER_COMPLETED;
+        o[i].finished = i == ACCEPTED ? WALL_NONE : now;
+        OK(store_order_insert(tx, &o[i], err));
+        if (o[i].state == ORDER_COMPLETED) {
+            struct subscription s = fixture_subscription(&o[i], now);
+            s.state = i == EXPIRED ? SUB_EXPIRED : i == RUNNING ? SUB_ACTIVE : SUB_DEPLETED;
+            s.end = i == EXPIRED ? SUB_END_EXPIRED : i == RUNNING ? SUB_END_NONE : SUB_END_DEPLETED;
+            s.expiry = i == DEPLETED_EARLY ? wall_plus_ms(later, 1) : wall_plus_ms(now, 86400000);
+            if (i != RUNNING)
+                s.next_at = WALL_NONE;
+            OK(store_subscription_insert(tx, &s, err));
+        }
+        struct task t = fixture_task(tx, &o[i], 0);
+        t.state = i == OPEN_TASK ? TASK_PARKED : i == ACCEPTED ? TASK_READY : TASK_DONE;
+        OK(store_task_insert(tx, &t, err));
+    }
+    struct order foreign = fixture_order(tx, &f->other_product, ICCID_B);
+    OK(store_order_insert(tx, &foreign, err));
+
+    struct archive_key *keys = NULL;
+    size_t n = 0;
+    struct uuid none = {{0}};
+    struct wall after_all = wall_plus_ms(now, 1);
+    OK(store_archive_keys(tx, f->live.id, none, after_all, later, 100, a, &keys, &n, err));
+    assert_int_equal(n, KINDS);
+    for (int i = 0; i < KINDS; i++) {
+        assert_true(uuid_eq(keys[i].id, o[i].id));
+        assert_int_equal(keys[i].fits, i <= FAILED);
+    }
+    OK(store_archive_keys(tx, f->live.id, o[FAILED].id, after_all, later, 1, a, &keys, &n, err));
+    assert_int_equal(n, 1);
+    assert_true(uuid_eq(keys[0].id, o[RUNNING].id));
+    OK(store_archive_keys(tx, f->live.id, o[ACCEPTED].id, after_all, later, 100, a, &keys, &n, err));
+    assert_int_equal(n, 0);
+    OK(store_archive_keys(tx, f->live.id, none, now, later, 100, a, &keys, &n, err)); // accepted at that moment is not before it
+    assert_int_equal(n, 0);
+    OK(store_archive_keys(tx, f->live.id, none, after_all, now, 100, a, &keys, &n, err)); // what ended at that moment is not over before it
+    for (size_t i = 0; i < n; i++)
+        assert_false(keys[i].fits);
+
+    bool fits = false;
+    OK(store_archive_fits(tx, o[EXPIRED].id, later, &fits, err));
+    assert_true(fits);
+    OK(store_archive_fits(tx, o[RUNNING].id, later, &fits, err));
+    assert_false(fits);
+    OK(store_archive_drop(tx, &o[EXPIRED], err));
+    OK(store_archive_drop(tx, &o[FAILED], err));
+    FAILS(ERR_NOT_FOUND, store_archive_fits(tx, o[EXPIRED].id, later, &fits, err));
+    struct order gone;
+    struct subscription s;
+    struct task *tasks = NULL;
+    FAILS(ERR_NOT_FOUND, store_order_get(tx, o[EXPIRED].id, a, &gone, err));
+    FAILS(ERR_NOT_FOUND, store_subscription_get(tx, o[EXPIRED].id, a, &s, err));
+    OK(store_task_of_order(tx, o[EXPIRED].id, a, &tasks, &n, err));
+    assert_int_equal(n, 0);
+    OK(store_order_get(tx, o[RUNNING].id, a, &gone, err));
+    OK(store_subscription_get(tx, o[RUNNING].id, a, &s, err));
+    OK(store_order_get(tx, foreign.id, a, &gone, err));
+
+    archive_is_marked(tx, f->live.id, WALL_NONE.ms, err);
+    OK(store_archive_mark(tx, f->live.id, now, err));
+    OK(store_archive_mark(tx, f->live.id, wall_plus_ms(now, -1000), err)); // never back
+    archive_is_marked(tx, f->live.id, now.ms, err);
+    archive_is_marked(tx, f->sandbox.id, WALL_NONE.ms, err);
+    return ERR_NONE;
+}
+
+static void orders_that_are_over_leave_with_what_is_theirs(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, archive_job);
+    OK(store_check(f->store, err));
+}
+
+// ---- nodes ----
+
+JOB(node_job) {
+    struct fixture *f = ctx;
+    struct wall now = tx_now(tx), later = wall_plus_ms(now, 90000);
+    struct node_row one = {.number = 7, .instance = 100, .name = STR("a:1"), .role = NODE_API, .started = now, .lease_until = later},
+                    other = one;
+    other.instance = 200;
+    other.name = STR("b:2");
+    OK(store_node_take(tx, &one, err));
+    OK(store_node_take(tx, &one, err)); // its own once more
+    FAILS(ERR_CONFLICT, store_node_take(tx, &other, err));
+    OK(store_node_hold(tx, 7, 100, err));
+    FAILS(ERR_CONFLICT, store_node_hold(tx, 7, 200, err));
+    FAILS(ERR_CONFLICT, store_node_hold(tx, 8, 100, err));
+    FAILS(ERR_CONFLICT, store_node_renew(tx, 7, 200, later, err));
+    other.number = 3;
+    OK(store_node_take(tx, &other, err));
+    struct node_row *list = NULL;
+    size_t n = 0;
+    OK(store_node_list(tx, &f->arena, &list, &n, err));
+    assert_int_equal(n, 2);
+    assert_int_equal(list[0].number, 3);
+    assert_int_equal(list[1].number, 7);
+    assert_int_equal(list[1].instance, 100);
+    assert_int_equal(list[1].role, NODE_API);
+    assert_int_equal(list[1].lease_until.ms, later.ms);
+    IS_STR(list[1].name, "a:1");
+
+    // A lease that has ended is renewed by its holder, or taken by another; who had it then learns so.
+    OK(store_node_renew(tx, 7, 100, now, err));
+    OK(store_node_renew(tx, 7, 100, later, err));
+    OK(store_node_give_back(tx, 7, 100, err));
+    other.number = 7;
+    OK(store_node_take(tx, &other, err));
+    FAILS(ERR_CONFLICT, store_node_renew(tx, 7, 100, later, err));
+    FAILS(ERR_CONFLICT, store_node_give_back(tx, 7, 100, err));
+    FAILS(ERR_CONFLICT, store_node_hold(tx, 7, 100, err));
+    return ERR_NONE;
+}
+
+static void a_node_number_belongs_to_one_process(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, node_job);
+}
+
+JOB(rate_job) {
+    struct fixture *f = ctx;
+    int64_t granted = 0, taken = 0, id = f->live.id;
+    OK(store_rate_take(tx, id, STR("orders"), 1, 500, 30, 100, &granted, &taken, err));
+    assert_int_equal(granted, 30);
+    assert_int_equal(taken, 30);
+    OK(store_rate_take(tx, id, STR("orders"), 2, 500, 60, 100, &granted, &taken, err));
+    assert_int_equal(granted, 60);
+    assert_int_equal(taken, 90);
+    OK(store_rate_take(tx, id, STR("orders"), 1, 500, 30, 100, &granted, &taken, err));
+    assert_int_equal(granted, 10);
+    assert_int_equal(taken, 100);
+    OK(store_rate_take(tx, id, STR("orders"), 2, 500, 5, 100, &granted, &taken, err));
+    assert_int_equal(granted, 0);
+    OK(store_rate_take(tx, id, STR("orders"), 2, 500, 5, 50, &granted, &taken, err)); // the limit was lowered meanwhile
+    assert_int_equal(granted, 0);
+    assert_int_equal(taken, 100);
+    OK(store_rate_take(tx, id, STR("sims"), 2, 500, 5, 100, &granted, &taken, err));
+    assert_int_equal(taken, 5);
+    OK(store_rate_take(tx, id, STR("orders"), 2, 501, 5, 100, &granted, &taken, err)); // the next window begins at nothing
+    assert_int_equal(granted, 5);
+    assert_int_equal(taken, 5);
+    return ERR_NONE;
+}
+
+static void a_rate_limit_is_taken_in_parts(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, rate_job);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
@@ -2043,7 +2211,7 @@ int main(void) {
         TEST(an_order_is_kept_whole_and_its_reference_is_the_partners),
         TEST(orders_are_listed_newest_first_by_every_filter),
         TEST(tasks_are_due_in_order_and_hold_their_sim),
-        TEST(a_subscription_hangs_on_its_order_sim_and_product),
+        TEST(a_subscription_hangs_on_its_sim_and_product),
         TEST(subscriptions_are_listed_newest_first_by_every_filter),
         TEST(usage_finds_the_subscriptions_of_its_time),
         TEST(a_usage_record_is_kept_once_with_where_it_went),
@@ -2058,6 +2226,9 @@ int main(void) {
         TEST(a_webhook_is_delivered_to_by_one_node_in_one_epoch),
         TEST(deliveries_are_logged_newest_first_and_trimmed),
         TEST(notifications_queue_by_sim_and_type),
+        TEST(orders_that_are_over_leave_with_what_is_theirs),
+        TEST(a_node_number_belongs_to_one_process),
+        TEST(a_rate_limit_is_taken_in_parts),
         TEST(an_import_is_judged_whole_and_applied_once),
         TEST(text_is_kept_as_it_came),
     };
