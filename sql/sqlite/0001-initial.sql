@@ -343,14 +343,20 @@ CREATE TABLE idempotency (
 ) STRICT;
 CREATE UNIQUE INDEX idempotency_key ON idempotency (partner_id, key);
 
--- SIMs on their way in: staged line by line, judged, then applied at once or dropped. Nothing is unique here: that is what is judged.
--- verdict: 0 not judged yet, 1 fresh, 2 the same as what is there, beyond: why it is refused (store_import.c); other: the line or SIM it
--- collides with.
+-- SIMs on their way in: staged line by line, judged, then applied or dropped, each in slices (store_import.c). Nothing is unique here: that
+-- is what is judged, by the indexes. verdict: 1 fresh (until it is judged: not faulty by itself), 2 the same as what is there, beyond: why it
+-- is refused (store_import.c); other: the line or SIM it collides with. What has been applied is no longer here.
 CREATE TABLE import (
-    id      INTEGER PRIMARY KEY,
-    source  TEXT    NOT NULL,
-    begun   INTEGER NOT NULL,
-    state   INTEGER NOT NULL CHECK (state BETWEEN 0 AND 2) -- 0 staging, 1 judged, 2 applied
+    id        INTEGER PRIMARY KEY,
+    source    TEXT    NOT NULL,
+    begun     INTEGER NOT NULL,
+    state     INTEGER NOT NULL CHECK (state BETWEEN 0 AND 5), -- staging, judging, judged, applying, applied, dropped
+    judged_to INTEGER NOT NULL, -- the last line that was judged
+    staged    INTEGER NOT NULL, -- numbers of rows: all; of those judged, by verdict; put into stock
+    fresh     INTEGER NOT NULL,
+    same      INTEGER NOT NULL,
+    bad       INTEGER NOT NULL,
+    inserted  INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE import_row (
     import_id   INTEGER NOT NULL REFERENCES import (id),
@@ -372,6 +378,10 @@ CREATE TABLE import_row (
     modified    INTEGER,
     PRIMARY KEY (import_id, line)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX import_row_iccid ON import_row (import_id, iccid) WHERE iccid IS NOT NULL;
+CREATE INDEX import_row_imsi ON import_row (import_id, imsi) WHERE imsi IS NOT NULL;
+CREATE INDEX import_row_msisdn ON import_row (import_id, msisdn) WHERE msisdn IS NOT NULL;
+CREATE INDEX import_row_matching_id ON import_row (import_id, matching_id) WHERE matching_id IS NOT NULL;
 
 -- The nodes that share a store: who has which number, and until when (store_node.h).
 CREATE TABLE node (

@@ -86,6 +86,8 @@ void admin_import_faults_reply(struct call *c);
 enum err_kind admin_import_apply_parse(struct call *c, struct err *err);
 enum err_kind admin_import_apply_work(struct call *c, struct tx *tx, struct err *err);
 void admin_import_apply_reply(struct call *c);
+enum err_kind admin_import_get_work(struct call *c, struct tx *tx, struct err *err);
+void admin_import_get_reply(struct call *c);
 enum err_kind admin_import_drop_work(struct call *c, struct tx *tx, struct err *err);
 void admin_import_drop_reply(struct call *c);
 

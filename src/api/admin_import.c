@@ -4,16 +4,21 @@
  *
  *   POST   /admin/v1/sim-imports               {"source"} -> 201 {"id"}
  *   POST   /admin/v1/sim-imports/{id}/rows     CSV with a header row; as often as needed
- *   POST   /admin/v1/sim-imports/{id}/judge    -> how many are new, the same, bad
+ *   POST   /admin/v1/sim-imports/{id}/judge    -> 200: how many are new, the same, bad; 202: how far it has come, again please
  *   GET    /admin/v1/sim-imports/{id}/faults   ?after_line, limit: the bad lines
- *   POST   /admin/v1/sim-imports/{id}/apply    {"keep_good"}: all in one transaction, or 409 and nothing
+ *   POST   /admin/v1/sim-imports/{id}/apply    {"keep_good"}: all (200; 202 as above), or 409 and nothing
+ *   GET    /admin/v1/sim-imports/{id}          how far it has come
  *   DELETE /admin/v1/sim-imports/{id}
+ *
+ * A million rows are no single job: orders would wait for it. Each step is made of jobs of so many rows, and a call of so many jobs, so
+ * that whoever calls can show how far it has come.
  *
  * Rows are staged as they come, the bad ones with what is wrong with them; so what was wrong with a line is told with the verdict, whether
  * it was the line alone or the line beside another. The column `line` says where a row stood in the operator's file (without it: in this
  * body), and `fault` what a client that cut the file found wrong with it.
  */
 #include "api/admin.h"
+#include "api/import_upkeep.h"
 #include "api/resource.h"
 #include "base/csv.h"
 #include "store/store_sim.h"
@@ -21,7 +26,9 @@
 #define SOURCE_MAX 255
 #define ROWS_MAX 20000 // of one body
 #define FAULTS_MAX 1000
-#define IMPORT_KEPT_MS (INT64_C(86400) * 1000)
+#define SLICE_STAGED 1000 // rows a job
+#define SLICE IMPORT_SLICE_ROWS
+#define SLICES_A_CALL 20
 
 enum column {
     COL_ICCID,
@@ -73,8 +80,7 @@ enum err_kind admin_import_begin_parse(struct call *c, struct err *err) {
 
 enum err_kind admin_import_begin_work(struct call *c, struct tx *tx, struct err *err) {
     struct import_begin *s = c->state;
-    enum err_kind kind = store_import_sweep(tx, wall_plus_ms(tx_now(tx), -IMPORT_KEPT_MS), err); // what others left behind
-    return kind == ERR_NONE ? store_import_begin(tx, s->source, &s->id, err) : kind;
+    return store_import_begin(tx, s->source, &s->id, err);
 }
 
 void admin_import_begin_reply(struct call *c) {
@@ -103,7 +109,7 @@ struct import_rows {
     struct import_row *rows;
     struct str *partner; // of each row: a client id, STR_NONE
     struct str *fault;   // of each row: found by parse
-    size_t n, room, bad;
+    size_t n, room;
 };
 
 static bool host_name(struct str s) {
@@ -273,8 +279,8 @@ enum err_kind admin_import_rows_work(struct call *c, struct tx *tx, struct err *
     struct import_rows *s = c->state;
     struct known_partner *known = NULL;
     enum err_kind kind = ERR_NONE;
-    s->bad = 0;
-    for (size_t i = 0; i < s->n; i++) {
+    size_t from = (size_t)c->steps * SLICE_STAGED, to = s->n - from < SLICE_STAGED ? s->n : from + SLICE_STAGED;
+    for (size_t i = from; i < to; i++) {
         struct import_row *r = &s->rows[i];
         r->fault = s->fault[i];
         if (!str_present(r->fault) && str_present(s->partner[i])) {
@@ -283,47 +289,84 @@ enum err_kind admin_import_rows_work(struct call *c, struct tx *tx, struct err *
             if (r->sim.partner_id == 0)
                 r->fault = STR("partner: there is no such partner");
         }
-        s->bad += str_present(r->fault);
     }
-    return not_found_as(store_import_stage(tx, s->id, s->rows, s->n, err), err);
+    kind = not_found_as(store_import_stage(tx, s->id, s->rows + from, to - from, err), err);
+    c->again = kind == ERR_NONE && to < s->n;
+    return kind;
 }
 
 void admin_import_rows_reply(struct call *c) {
     const struct import_rows *s = c->state;
+    size_t bad = 0;
+    for (size_t i = 0; i < s->n; i++)
+        bad += str_present(s->rows[i].fault);
     struct jw w = call_json(c, 200);
     jw_object(&w, NULL);
     jw_i64(&w, "rows", (int64_t)s->n);
-    jw_i64(&w, "bad", (int64_t)s->bad);
+    jw_i64(&w, "bad", (int64_t)bad);
     jw_end_object(&w);
 }
 
 // ---- POST /admin/v1/sim-imports/{id}/judge ----
 
-struct import_judge {
+struct import_step {
     int64_t id;
-    struct import_verdict verdict;
+    bool keep_good;
+    struct import_progress now;
 };
 
-enum err_kind admin_import_judge_parse(struct call *c, struct err *err) {
-    struct import_judge *s = c->state = arena_new(c->arena, struct import_judge);
+static enum err_kind step_parse(struct call *c, struct import_step **out, struct err *err) {
+    struct import_step *s = c->state = arena_new(c->arena, struct import_step);
+    *out = s;
     return s ? import_id(c, &s->id, err) : call_no_memory(err);
 }
 
+static void put_progress(struct jw *w, const struct import_step *s) {
+    static const char *const states[] = {"STAGING", "JUDGING", "JUDGED", "APPLYING", "APPLIED", NULL};
+    jw_i64(w, "id", s->id);
+    jw_text(w, "state", states[s->now.state]);
+    jw_i64(w, "staged", s->now.staged);
+    jw_i64(w, "judged", s->now.fresh + s->now.same + s->now.bad);
+    jw_i64(w, "new", s->now.fresh);
+    jw_i64(w, "same", s->now.same);
+    jw_i64(w, "bad", s->now.bad);
+    jw_i64(w, "inserted", s->now.inserted);
+}
+
+static void step_reply(struct call *c) {
+    const struct import_step *s = c->state;
+    struct jw w = call_json(c, s->now.more ? 202 : 200);
+    jw_object(&w, NULL);
+    put_progress(&w, s);
+    jw_end_object(&w);
+}
+
+enum err_kind admin_import_judge_parse(struct call *c, struct err *err) {
+    struct import_step *s;
+    return step_parse(c, &s, err);
+}
+
 enum err_kind admin_import_judge_work(struct call *c, struct tx *tx, struct err *err) {
-    struct import_judge *s = c->state;
-    return not_found_as(store_import_judge(tx, s->id, &s->verdict, err), err);
+    struct import_step *s = c->state;
+    enum err_kind kind = not_found_as(store_import_judge(tx, s->id, SLICE, &s->now, err), err);
+    c->again = kind == ERR_NONE && s->now.more && c->steps + 1 < SLICES_A_CALL;
+    return kind;
 }
 
 void admin_import_judge_reply(struct call *c) {
-    const struct import_judge *s = c->state;
-    struct jw w = call_json(c, 200);
-    jw_object(&w, NULL);
-    jw_i64(&w, "id", s->id);
-    jw_i64(&w, "staged", s->verdict.staged);
-    jw_i64(&w, "new", s->verdict.fresh);
-    jw_i64(&w, "same", s->verdict.same);
-    jw_i64(&w, "bad", s->verdict.bad);
-    jw_end_object(&w);
+    step_reply(c);
+}
+
+// ---- GET /admin/v1/sim-imports/{id} ----
+
+enum err_kind admin_import_get_work(struct call *c, struct tx *tx, struct err *err) {
+    struct import_step *s;
+    enum err_kind kind = step_parse(c, &s, err);
+    return kind == ERR_NONE ? not_found_as(store_import_get(tx, s->id, &s->now, err), err) : kind;
+}
+
+void admin_import_get_reply(struct call *c) {
+    step_reply(c);
 }
 
 // ---- GET /admin/v1/sim-imports/{id}/faults ----
@@ -365,34 +408,26 @@ void admin_import_faults_reply(struct call *c) {
 
 // ---- POST /admin/v1/sim-imports/{id}/apply ----
 
-struct import_apply {
-    int64_t id, inserted;
-    bool keep_good;
-};
-
 enum err_kind admin_import_apply_parse(struct call *c, struct err *err) {
-    struct import_apply *s = c->state = arena_new(c->arena, struct import_apply);
-    if (!s)
-        return call_no_memory(err);
-    if (c->body)
+    struct import_step *s;
+    enum err_kind kind = step_parse(c, &s, err);
+    if (s && c->body)
         json_take_bool(c->body, "", "keep_good", JSON_OPTIONAL, &s->keep_good, err);
-    return err->kind == ERR_NONE ? import_id(c, &s->id, err) : err->kind;
+    return err->kind == ERR_NONE ? kind : err->kind;
 }
 
 enum err_kind admin_import_apply_work(struct call *c, struct tx *tx, struct err *err) {
-    struct import_apply *s = c->state;
-    enum err_kind kind = not_found_as(store_import_apply(tx, s->id, s->keep_good, &s->inserted, err), err);
-    return kind == ERR_NONE ? store_import_drop(tx, s->id, err) : kind;
+    struct import_step *s = c->state;
+    enum err_kind kind = not_found_as(store_import_apply(tx, s->id, s->keep_good, SLICE, &s->now, err), err);
+    c->again = kind == ERR_NONE && s->now.more && c->steps + 1 < SLICES_A_CALL;
+    return kind;
 }
 
 void admin_import_apply_reply(struct call *c) {
-    const struct import_apply *s = c->state;
-    struct jw w = call_json(c, 200);
-    jw_object(&w, NULL);
-    jw_i64(&w, "inserted", s->inserted);
-    jw_end_object(&w);
-    if (s->inserted > 0)
-        ADMIN_LOG(c, "sims_imported", LOG_INT("import", s->id), LOG_INT("sims", s->inserted));
+    const struct import_step *s = c->state;
+    step_reply(c);
+    if (s->now.inserted > 0 && !s->now.more)
+        ADMIN_LOG(c, "sims_imported", LOG_INT("import", s->id), LOG_INT("sims", s->now.inserted));
 }
 
 // ---- DELETE /admin/v1/sim-imports/{id} ----
@@ -404,5 +439,6 @@ enum err_kind admin_import_drop_work(struct call *c, struct tx *tx, struct err *
 }
 
 void admin_import_drop_reply(struct call *c) {
+    import_upkeep_soon(c->api);
     call_empty(c, 204);
 }

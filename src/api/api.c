@@ -424,6 +424,9 @@ enum err_kind api_open_routes(const struct api_options *o, const struct route *r
     api->job_queue = metric_child(metric_family("topupd_store_jobs_waiting", "Jobs in the writer's queue.", METRIC_GAUGE, NULL, 0), NULL);
     api->job_batches =
         metric_child(metric_family("topupd_store_batches", "Transactions committed by the writer.", METRIC_GAUGE, NULL, 0), NULL);
+    api->longest_batch = metric_child(metric_family("topupd_store_longest_batch_microseconds",
+                                                    "The writer's longest transaction since the start.", METRIC_GAUGE, NULL, 0),
+                                      NULL);
     api->replays = metric_child(metric_family("topupd_idempotent_replays_total", "Calls answered with the stored answer of an earlier one.",
                                               METRIC_COUNTER, NULL, 0),
                                 NULL);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "api/idem.h"
+#include "api/import_upkeep.h"
 #include "api/retention.h"
 #include "api/state.h"
 
@@ -64,6 +65,7 @@ void api_turn(struct api *api) {
     waits_turn(api->waits);
     idem_upkeep(api, clock_mono(api->o.clock));
     retention_upkeep(api, clock_mono(api->o.clock));
+    import_upkeep(api, clock_mono(api->o.clock));
 }
 
 // ---- the thread ----

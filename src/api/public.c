@@ -72,6 +72,7 @@ void metrics_reply(struct call *c) {
     store_stats_get(api->o.store, &stats);
     metric_set(api->job_queue, stats.queued);
     metric_set(api->job_batches, stats.batches);
+    metric_set(api->longest_batch, stats.longest_us);
     metric_set(api->waiting, (int64_t)waits_count(api->waits));
     for (size_t i = 0; i < ARRAY_LEN(api->orders); i++)
         if (api->orders[i])

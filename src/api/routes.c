@@ -113,6 +113,7 @@ const struct route api_routes[] = {
     {HTTP_POST,   "/admin/v1/sim-imports/{id}/judge",  ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_NONE,          admin_import_judge_parse,  admin_import_judge_work,  admin_import_judge_reply},
     {HTTP_GET,    "/admin/v1/sim-imports/{id}/faults", ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE,          admin_import_faults_parse, admin_import_faults_work, admin_import_faults_reply},
     {HTTP_POST,   "/admin/v1/sim-imports/{id}/apply",  ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON_OPTIONAL, admin_import_apply_parse,  admin_import_apply_work,  admin_import_apply_reply},
+    {HTTP_GET,    "/admin/v1/sim-imports/{id}",        ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE,          NULL,                      admin_import_get_work,    admin_import_get_reply},
     {HTTP_DELETE, "/admin/v1/sim-imports/{id}",        ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_NONE,          NULL,                      admin_import_drop_work,   admin_import_drop_reply},
 
     // ---- operators: orders, subscriptions ----

@@ -42,6 +42,15 @@ struct retention {
     _Atomic int64_t pause_ms;
 };
 
+// The upkeep of imports (import_upkeep.h).
+struct imports {
+    struct store_job job;
+    struct mono last;
+    bool more; // the job's
+    _Atomic bool running;
+    _Atomic int64_t pause_ms;
+};
+
 // The number of a process that works on idempotency keys: its node's above as many random bits.
 #define API_PROCESS_BITS 48
 #define API_NO_PROCESS 0
@@ -71,9 +80,10 @@ struct api {
         int64_t partner[SANDBOX_CALLS_MAX]; // 0: a free place
     } sandbox_calls;                        // partners whose clock is being moved, or data taken away (sandbox.c)
     struct retention retention;
+    struct imports imports;
     struct metric_family *requests;
     struct route_meter *meters; // one a route, and a last one for what has no route
-    struct metric *job_queue, *job_batches, *orders[4], *tasks[7];
+    struct metric *job_queue, *job_batches, *longest_batch, *orders[4], *tasks[7];
     struct metric *replays;
     _Atomic bool draining;
 };

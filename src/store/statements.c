@@ -43,15 +43,23 @@
 #define SIM_PAGE " AND iccid > ?5 ORDER BY iccid LIMIT ?6 OFFSET ?7"
 
 #define IMPORT_COLUMNS "iccid, partner_id, type, service, esim, imsi, msisdn, eid, matching_id, smdp, activated, modified"
-// Lines after the first that carries the same number: one sort, however many there are.
+// A slice of an import: ?1, lines after ?2 up to ?3.
+#define IMPORT_SLICE "import_row.import_id = ?1 AND import_row.line > ?2 AND import_row.line <= ?3"
+// Lines after the first that carries the same number.
 #define IMPORT_TWICE(column_, verdict_)                                                                                                    \
-    "UPDATE import_row SET verdict = " verdict_ ", other = d.first FROM (SELECT line, min(line) OVER (PARTITION BY " column_ ") AS first"  \
-    " FROM import_row WHERE import_id = ?1 AND fault IS NULL AND " column_ " IS NOT NULL) AS d"                                            \
-    " WHERE import_id = ?1 AND import_row.line = d.line AND d.line > d.first AND verdict = 1"
+    "UPDATE import_row SET verdict = " verdict_ ", other = (SELECT min(o.line) FROM import_row AS o WHERE o.import_id = ?1 AND o." column_ \
+    " = import_row." column_ ") WHERE " IMPORT_SLICE " AND verdict = 1 AND import_row." column_ " IS NOT NULL"                             \
+    " AND EXISTS (SELECT 1 FROM import_row AS o WHERE o.import_id = ?1 AND o." column_ " = import_row." column_                            \
+    " AND o.line < import_row.line)"
 // A number that another SIM of the store has.
 #define IMPORT_TAKEN(column_, verdict_)                                                                                                    \
     "UPDATE import_row SET verdict = " verdict_ ", other = s.iccid FROM sim AS s"                                                          \
-    " WHERE import_id = ?1 AND verdict = 1 AND import_row." column_ " IS NOT NULL AND s." column_ " = import_row." column_
+    " WHERE " IMPORT_SLICE " AND verdict = 1 AND import_row." column_ " IS NOT NULL AND s." column_ " = import_row." column_
+// An import that holds a row with the ICCID ?1, IMSI ?2, MSISDN ?3 or matching id ?4.
+#define IMPORT_HAS(column_, param_) "EXISTS (SELECT 1 FROM import_row AS r WHERE r.import_id = import.id AND r." column_ " = " param_ ")"
+#define IMPORT_HOLDS                                                                                                                       \
+    "(" IMPORT_HAS("iccid", "?1") " OR " IMPORT_HAS("imsi", "?2") " OR " IMPORT_HAS("msisdn", "?3") " OR " IMPORT_HAS("matching_id",       \
+                                                                                                                      "?4") ")"
 
 #define WEBHOOK_COLUMNS                                                                                                                    \
     "partner_id, id, url, types, state, created, modified, epoch, cursor, attempts, due, failing_since, lease_until, lease_owner"
@@ -216,44 +224,58 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_NOTIFICATION_DELETE] = WRITE_NOW_KEEPS("notification_delete", "DELETE FROM sim_notification WHERE iccid = ?1 AND type = ?2"),
 
     // ---- import (verdicts: store_import.c) ----
-    [ST_IMPORT_INSERT] = WRITE("import_insert", "INSERT INTO import (id, source, begun, state) VALUES (?1, ?2, ?3, 0)"),
-    [ST_IMPORT_GET] = READS("import_get", "SELECT state FROM import WHERE id = ?1"),
-    [ST_IMPORT_STATE] = WRITE("import_state", "UPDATE import SET state = ?2 WHERE id = ?1"),
+    [ST_IMPORT_INSERT] =
+        WRITE_KEEPS("import_insert", "INSERT INTO import (id, source, begun, state, judged_to, staged, fresh, same, bad, inserted)"
+                                     " VALUES (?1, ?2, ?3, 0, 0, 0, 0, 0, 0, 0)"),
+    [ST_IMPORT_GET] =
+        READS("import_get", "SELECT state, judged_to, staged, fresh, same, bad, inserted FROM import WHERE id = ?1 AND state <> 5"),
+    [ST_IMPORT_UPDATE] = WRITE_KEEPS("import_update", "UPDATE import SET state = ?2, judged_to = ?3, staged = ?4, fresh = ?5, same = ?6,"
+                                                      " bad = ?7, inserted = ?8 WHERE id = ?1"),
+    [ST_IMPORT_UPSET] = WRITE_KEEPS("import_upset", "UPDATE import SET state = 0 WHERE state IN (1, 2) AND " IMPORT_HOLDS),
+    [ST_IMPORT_UPSET_OTHERS] = WRITE_KEEPS("import_upset_others", "UPDATE import SET state = 0 WHERE id <> ?1 AND state IN (1, 2)"),
+    [ST_IMPORT_CLAIMED] = READS("import_claimed", "SELECT count(*) FROM import WHERE state = 3 AND " IMPORT_HOLDS),
+    [ST_IMPORT_AT_WORK] = READS("import_at_work", "SELECT coalesce(min(id), 0) FROM import WHERE state = ?1"),
+    [ST_IMPORT_SLICE] = READS("import_slice", "SELECT coalesce(max(line), 0), count(*) FROM (SELECT line FROM import_row"
+                                              " WHERE import_id = ?1 AND line > ?2 ORDER BY line LIMIT ?3) AS slice"),
     [ST_IMPORT_ROW_INSERT] =
         WRITE_KEEPS("import_row_insert", "INSERT INTO import_row (import_id, line, verdict, fault, " IMPORT_COLUMNS ")"
-                                         " VALUES (?1, ?2, 0, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"),
-    [ST_IMPORT_JUDGE_RESET] =
-        WRITE("import_judge_reset", "UPDATE import_row SET verdict = CASE WHEN fault IS NULL THEN 1 ELSE 3 END, other = NULL"
-                                    " WHERE import_id = ?1"),
-    [ST_IMPORT_JUDGE_ICCID_TWICE] = WRITE("import_judge_iccid_twice", IMPORT_TWICE("iccid", "4")),
-    [ST_IMPORT_JUDGE_IMSI_TWICE] = WRITE("import_judge_imsi_twice", IMPORT_TWICE("imsi", "5")),
-    [ST_IMPORT_JUDGE_MSISDN_TWICE] = WRITE("import_judge_msisdn_twice", IMPORT_TWICE("msisdn", "6")),
-    [ST_IMPORT_JUDGE_MATCHING_TWICE] = WRITE("import_judge_matching_twice", IMPORT_TWICE("matching_id", "7")),
+                                         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"),
+    // Only what was judged before is written: the first time that is nothing.
+    [ST_IMPORT_JUDGE_RESET] = WRITE_KEEPS("import_judge_reset", "UPDATE import_row SET verdict = 1, other = NULL"
+                                                                " WHERE " IMPORT_SLICE " AND verdict NOT IN (1, 3)"),
+    [ST_IMPORT_JUDGE_ICCID_TWICE] = WRITE_KEEPS("import_judge_iccid_twice", IMPORT_TWICE("iccid", "4")),
+    [ST_IMPORT_JUDGE_IMSI_TWICE] = WRITE_KEEPS("import_judge_imsi_twice", IMPORT_TWICE("imsi", "5")),
+    [ST_IMPORT_JUDGE_MSISDN_TWICE] = WRITE_KEEPS("import_judge_msisdn_twice", IMPORT_TWICE("msisdn", "6")),
+    [ST_IMPORT_JUDGE_MATCHING_TWICE] = WRITE_KEEPS("import_judge_matching_twice", IMPORT_TWICE("matching_id", "7")),
     [ST_IMPORT_JUDGE_PARTNER] =
-        WRITE("import_judge_partner", "UPDATE import_row SET verdict = 8 WHERE import_id = ?1 AND verdict = 1 AND partner_id IS NOT NULL"
-                                      " AND NOT EXISTS (SELECT 1 FROM partner p WHERE p.id = import_row.partner_id)"),
+        WRITE_KEEPS("import_judge_partner", "UPDATE import_row SET verdict = 8 WHERE " IMPORT_SLICE " AND verdict = 1"
+                                            " AND partner_id IS NOT NULL"
+                                            " AND NOT EXISTS (SELECT 1 FROM partner p WHERE p.id = import_row.partner_id)"),
     // Equal in what the row names: the same; an absent number is no difference, and what life changes is not compared.
-    [ST_IMPORT_JUDGE_KNOWN] =
-        WRITE("import_judge_known",
-              "UPDATE import_row SET verdict = CASE WHEN s.type = import_row.type"
-              " AND (import_row.partner_id IS NULL OR s.partner_id IS import_row.partner_id)"
-              " AND (import_row.imsi IS NULL OR s.imsi IS import_row.imsi) AND (import_row.msisdn IS NULL OR s.msisdn IS import_row.msisdn)"
-              " AND (import_row.eid IS NULL OR s.eid IS import_row.eid)"
-              " AND (import_row.matching_id IS NULL OR s.matching_id IS import_row.matching_id)"
-              " AND (import_row.smdp IS NULL OR s.smdp IS import_row.smdp) AND (import_row.service <> 2 OR s.service = 2)"
-              " THEN 2 ELSE 9 END FROM sim AS s WHERE import_id = ?1 AND verdict = 1 AND s.iccid = import_row.iccid"),
-    [ST_IMPORT_JUDGE_IMSI] = WRITE("import_judge_imsi", IMPORT_TAKEN("imsi", "10")),
-    [ST_IMPORT_JUDGE_MSISDN] = WRITE("import_judge_msisdn", IMPORT_TAKEN("msisdn", "11")),
-    [ST_IMPORT_JUDGE_MATCHING] = WRITE("import_judge_matching", IMPORT_TAKEN("matching_id", "12")),
-    [ST_IMPORT_VERDICT] = READS("import_verdict", "SELECT count(*), coalesce(sum(verdict = 1), 0), coalesce(sum(verdict = 2), 0),"
-                                                  " coalesce(sum(verdict > 2), 0) FROM import_row WHERE import_id = ?1"),
+    [ST_IMPORT_JUDGE_KNOWN] = WRITE_KEEPS(
+        "import_judge_known",
+        "UPDATE import_row SET verdict = CASE WHEN s.type = import_row.type"
+        " AND (import_row.partner_id IS NULL OR s.partner_id IS import_row.partner_id)"
+        " AND (import_row.imsi IS NULL OR s.imsi IS import_row.imsi) AND (import_row.msisdn IS NULL OR s.msisdn IS import_row.msisdn)"
+        " AND (import_row.eid IS NULL OR s.eid IS import_row.eid)"
+        " AND (import_row.matching_id IS NULL OR s.matching_id IS import_row.matching_id)"
+        " AND (import_row.smdp IS NULL OR s.smdp IS import_row.smdp) AND (import_row.service <> 2 OR s.service = 2)"
+        " THEN 2 ELSE 9 END FROM sim AS s WHERE " IMPORT_SLICE " AND verdict = 1 AND s.iccid = import_row.iccid"),
+    [ST_IMPORT_JUDGE_IMSI] = WRITE_KEEPS("import_judge_imsi", IMPORT_TAKEN("imsi", "10")),
+    [ST_IMPORT_JUDGE_MSISDN] = WRITE_KEEPS("import_judge_msisdn", IMPORT_TAKEN("msisdn", "11")),
+    [ST_IMPORT_JUDGE_MATCHING] = WRITE_KEEPS("import_judge_matching", IMPORT_TAKEN("matching_id", "12")),
+    [ST_IMPORT_VERDICT] = READS("import_verdict", "SELECT coalesce(sum(CASE WHEN verdict = 1 THEN 1 ELSE 0 END), 0),"
+                                                  " coalesce(sum(CASE WHEN verdict = 2 THEN 1 ELSE 0 END), 0),"
+                                                  " coalesce(sum(CASE WHEN verdict > 2 THEN 1 ELSE 0 END), 0)"
+                                                  " FROM import_row WHERE " IMPORT_SLICE),
     [ST_IMPORT_FAULTS] = READS("import_faults", "SELECT line, verdict, other, fault FROM import_row"
                                                 " WHERE import_id = ?1 AND line > ?2 AND verdict > 2 ORDER BY line LIMIT ?3"),
-    [ST_IMPORT_APPLY] = WRITE_NOW("import_apply", "INSERT INTO sim (" SIM_COLUMNS ") SELECT " IMPORT_COLUMNS " FROM import_row"
-                                                  " WHERE import_id = ?1 AND verdict = 1 ORDER BY iccid"),
-    [ST_IMPORT_DROP_ROWS] = WRITE("import_drop_rows", "DELETE FROM import_row WHERE import_id = ?1"),
-    [ST_IMPORT_DROP] = WRITE_NOW("import_drop", "DELETE FROM import WHERE id = ?1"),
-    [ST_IMPORT_OLD] = READS("import_old", "SELECT id FROM import WHERE begun < ?1 ORDER BY id"),
+    [ST_IMPORT_APPLY] = WRITE_NOW_KEEPS("import_apply", "INSERT INTO sim (" SIM_COLUMNS ") SELECT " IMPORT_COLUMNS " FROM import_row"
+                                                        " WHERE " IMPORT_SLICE " AND verdict = 1 ORDER BY iccid"),
+    [ST_IMPORT_DROP_ROWS] = WRITE_NOW_KEEPS("import_drop_rows", "DELETE FROM import_row WHERE " IMPORT_SLICE),
+    [ST_IMPORT_DROP] = WRITE_KEEPS("import_drop", "DELETE FROM import WHERE id = ?1"),
+    [ST_IMPORT_DROP_OLD] = WRITE_KEEPS("import_drop_old", "UPDATE import SET state = 5 WHERE begun < ?1 AND state < 3"),
+    [ST_IMPORT_FORGET_OLD] = WRITE_KEEPS("import_forget_old", "DELETE FROM import WHERE begun < ?1 AND state = 4"),
 
     // ---- order ----
     [ST_ORDER_GET] = READS("order_get", "SELECT " ORDER_COLUMNS ORDER_FROM "WHERE o.partner_id = ?1 AND o.id = ?2"),

@@ -292,6 +292,8 @@ static void work_off(struct store *s, struct store_job *first, size_t n) {
     s->stats.jobs += (int64_t)n;
     s->stats.last_batch_jobs = (int64_t)n;
     s->stats.last_commit_us = (to.ns - from.ns) / 1000;
+    if (s->stats.longest_us < s->stats.last_commit_us)
+        s->stats.longest_us = s->stats.last_commit_us;
     pthread_mutex_unlock(&s->lock);
     for (struct store_job *job = first; job;) {
         struct store_job *next = job->next; // `done` may free the job

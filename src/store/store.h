@@ -118,6 +118,7 @@ struct uuid tx_new_id(struct tx *tx, int64_t partner_id);
 
 struct store_stats {
     int64_t queued, batches, jobs, last_batch_jobs, last_commit_us;
+    int64_t longest_us; // a transaction's, since the start
 };
 void store_stats_get(struct store *s, struct store_stats *out);
 

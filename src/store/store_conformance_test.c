@@ -1207,6 +1207,32 @@ static struct import_row import_row(int64_t line, struct sim sim) {
     return (struct import_row){.line = line, .sim = sim};
 }
 
+// All slices in one job, of so many rows.
+static enum err_kind judge(struct tx *tx, int64_t id, int64_t slice, struct import_progress *out, struct err *err) {
+    enum err_kind kind;
+    do
+        kind = store_import_judge(tx, id, slice, out, err);
+    while (!kind && out->more);
+    return kind;
+}
+
+static enum err_kind apply(struct tx *tx, int64_t id, bool keep_good, int64_t slice, struct import_progress *out, struct err *err) {
+    enum err_kind kind;
+    do
+        kind = store_import_apply(tx, id, keep_good, slice, out, err);
+    while (!kind && out->more);
+    return kind;
+}
+
+static enum err_kind keep_up(struct tx *tx, int64_t begun_before, struct err *err) {
+    enum err_kind kind;
+    bool more;
+    do
+        kind = store_import_upkeep(tx, (struct wall){begun_before}, 1, &more, err);
+    while (!kind && more);
+    return kind;
+}
+
 JOB(import_job) {
     struct fixture *f = ctx;
     struct arena *a = &f->arena;
@@ -1254,11 +1280,15 @@ JOB(import_job) {
     SAYS("line 2");
     FAILS(ERR_NOT_FOUND, store_import_stage(tx, 999, rows, 1, err));
 
-    int64_t inserted = -1;
-    FAILS(ERR_CONFLICT, store_import_apply(tx, id, true, &inserted, err));
+    struct import_progress v;
+    FAILS(ERR_CONFLICT, store_import_apply(tx, id, true, 100, &v, err));
     SAYS("judged");
-    struct import_verdict v;
-    OK(store_import_judge(tx, id, &v, err));
+    OK(store_import_judge(tx, id, 5, &v, err));
+    assert_true(v.more && v.state == IMPORT_JUDGING && v.fresh + v.same + v.bad == 5);
+    FAILS(ERR_CONFLICT, store_import_apply(tx, id, true, 100, &v, err));
+    OK(judge(tx, id, 4, &v, err)); // goes on
+    OK(judge(tx, id, 4, &v, err)); // and begins again
+    assert_int_equal(v.state, IMPORT_JUDGED);
     assert_int_equal(v.staged, 13);
     assert_int_equal(v.fresh, 2);
     assert_int_equal(v.same, 1);
@@ -1293,22 +1323,26 @@ JOB(import_job) {
     }
     assert_int_equal(at, ARRAY_LEN(faults));
 
-    FAILS(ERR_CONFLICT, store_import_apply(tx, id, false, &inserted, err));
+    FAILS(ERR_CONFLICT, store_import_apply(tx, id, false, 100, &v, err));
     SAYS("10 of 13");
     struct sim there;
     FAILS(ERR_NOT_FOUND, store_sim_get(tx, 1, a, &there, err));
-    OK(store_import_apply(tx, id, true, &inserted, err));
-    assert_int_equal(inserted, 2);
+    OK(apply(tx, id, true, 4, &v, err));
+    assert_int_equal(v.inserted, 2);
     OK(store_sim_get(tx, 2, a, &there, err));
     IS_STR(there.imsi, "333333");
     assert_int_equal(there.partner_id, f->live.id);
     assert_int_equal(there.esim, ESIM_RELEASED);
     IS_STR(there.smdp, "smdp.example.com");
-    FAILS(ERR_CONFLICT, store_import_apply(tx, id, true, &inserted, err));
-    FAILS(ERR_CONFLICT, store_import_judge(tx, id, &v, err));
+    OK(store_import_apply(tx, id, true, 100, &v, err)); // a repeat is told the same
+    assert_true(v.inserted == 2 && !v.more && v.state == IMPORT_APPLIED);
+    FAILS(ERR_CONFLICT, store_import_judge(tx, id, 100, &v, err));
+    FAILS(ERR_CONFLICT, store_import_stage(tx, id, rows, 1, err));
     OK(store_import_drop(tx, id, err));
     FAILS(ERR_NOT_FOUND, store_import_drop(tx, id, err));
-    FAILS(ERR_NOT_FOUND, store_import_judge(tx, id, &v, err));
+    FAILS(ERR_NOT_FOUND, store_import_judge(tx, id, 100, &v, err));
+    FAILS(ERR_NOT_FOUND, store_import_get(tx, id, &v, err));
+    OK(keep_up(tx, 0, err));
     return ERR_NONE;
 }
 
@@ -1319,14 +1353,14 @@ JOB(import_again_job) {
         import_row(1, fixture_profile(2000, 0)),
         import_row(2, fixture_sim(2001, f->live.id)),
     };
-    struct import_verdict v;
+    struct import_progress v;
     struct sim s;
-    int64_t id = 0, inserted = 0;
+    int64_t id = 0;
     OK(store_import_begin(tx, STR("a"), &id, err));
     OK(store_import_stage(tx, id, rows, 2, err));
-    OK(store_import_judge(tx, id, &v, err));
-    OK(store_import_apply(tx, id, false, &inserted, err));
-    assert_int_equal(inserted, 2);
+    OK(judge(tx, id, 100, &v, err));
+    OK(apply(tx, id, false, 1, &v, err));
+    assert_int_equal(v.inserted, 2);
     OK(store_sim_get(tx, 2000, &f->arena, &s, err));
     s.partner_id = f->live.id;
     s.service = SIM_ACTIVE;
@@ -1335,19 +1369,19 @@ JOB(import_again_job) {
     OK(store_sim_update(tx, &s, err));
     OK(store_import_begin(tx, STR("b"), &id, err));
     OK(store_import_stage(tx, id, rows, 2, err));
-    OK(store_import_judge(tx, id, &v, err));
+    OK(judge(tx, id, 100, &v, err));
     assert_int_equal(v.same, 2);
-    OK(store_import_apply(tx, id, false, &inserted, err));
-    assert_int_equal(inserted, 0);
+    OK(apply(tx, id, false, 1, &v, err));
+    assert_int_equal(v.inserted, 0);
 
     struct import_row late = import_row(1, fixture_profile(3000, 0));
     OK(store_import_begin(tx, STR("c"), &id, err));
     OK(store_import_stage(tx, id, &late, 1, err));
-    OK(store_import_judge(tx, id, &v, err));
+    OK(judge(tx, id, 100, &v, err));
     OK(store_sim_insert(tx, &late.sim, err));
-    FAILS(ERR_CONFLICT, store_import_apply(tx, id, false, &inserted, err));
+    FAILS(ERR_CONFLICT, store_import_apply(tx, id, false, 100, &v, err));
     SAYS("judge it again");
-    OK(store_import_judge(tx, id, &v, err));
+    OK(judge(tx, id, 100, &v, err));
     assert_int_equal(v.same, 1);
 
     // A SIM that is to be active where the store has it in stock is not the same.
@@ -1356,14 +1390,76 @@ JOB(import_again_job) {
     OK(store_sim_insert(tx, &stock, err));
     late = import_row(2, fixture_sim(3001, f->live.id));
     OK(store_import_stage(tx, id, &late, 1, err));
-    FAILS(ERR_CONFLICT, store_import_apply(tx, id, false, &inserted, err)); // staged after the verdict
-    OK(store_import_judge(tx, id, &v, err));
+    FAILS(ERR_CONFLICT, store_import_apply(tx, id, false, 100, &v, err)); // staged after the verdict
+    OK(judge(tx, id, 100, &v, err));
     assert_int_equal(v.bad, 1);
 
-    OK(store_import_sweep(tx, (struct wall){NOW_MS}, err));
-    OK(store_import_judge(tx, id, &v, err));
-    OK(store_import_sweep(tx, (struct wall){NOW_MS + 1}, err));
-    FAILS(ERR_NOT_FOUND, store_import_judge(tx, id, &v, err));
+    OK(keep_up(tx, NOW_MS, err));
+    OK(judge(tx, id, 100, &v, err));
+    OK(keep_up(tx, NOW_MS + 1, err));
+    FAILS(ERR_NOT_FOUND, store_import_judge(tx, id, 100, &v, err));
+    return ERR_NONE;
+}
+
+// An import of 7 profiles from this number on, staged; its id.
+static int64_t stage_seven(struct tx *tx, int64_t first, struct err *err) {
+    struct import_row rows[7];
+    char matching_id[7][16];
+    int64_t id = 0;
+    for (int64_t i = 0; i < 7; i++) {
+        snprintf(matching_id[i], sizeof matching_id[i], "M-%d", (int)(first + i));
+        rows[i] = import_row(10 * (i + 1), fixture_profile(first + i, 0));
+        rows[i].sim.matching_id = str_of(matching_id[i]);
+    }
+    OK(store_import_begin(tx, STR("seven"), &id, err));
+    OK(store_import_stage(tx, id, rows, 7, err));
+    return id;
+}
+
+// Two imports, one of which stops half-way through being applied.
+JOB(imports_job) {
+    struct fixture *f = ctx;
+    struct import_progress v;
+    struct sim s;
+    bool more = false;
+    int64_t a = stage_seven(tx, 4000, err), b = stage_seven(tx, 4005, err); // two of each are the same
+    OK(judge(tx, a, 3, &v, err));
+    assert_int_equal(v.fresh, 7);
+    OK(judge(tx, b, 3, &v, err));
+    assert_int_equal(v.fresh, 7);
+    OK(store_import_apply(tx, a, false, 3, &v, err));
+    assert_true(v.more && v.state == IMPORT_APPLYING && v.inserted == 3);
+    OK(store_sim_get(tx, 4002, &f->arena, &s, err));
+    FAILS(ERR_NOT_FOUND, store_sim_get(tx, 4003, &f->arena, &s, err));
+    // Its numbers are taken, it cannot be dropped, and what was found out about others holds no longer.
+    s = fixture_profile(4006, 0);
+    FAILS(ERR_CONFLICT, store_sim_insert(tx, &s, err));
+    SAYS("being applied");
+    s = fixture_profile(4999, 0);
+    s.matching_id = STR("M-4006");
+    FAILS(ERR_CONFLICT, store_sim_insert(tx, &s, err));
+    FAILS(ERR_CONFLICT, store_import_drop(tx, a, err));
+    OK(store_import_upkeep(tx, (struct wall){NOW_MS + 1}, 1, &more, err)); // nor is it too old
+    assert_true(more);
+    OK(store_import_get(tx, a, &v, err));
+    assert_int_equal(v.inserted, 4);
+    FAILS(ERR_CONFLICT, store_import_apply(tx, b, false, 3, &v, err));
+    SAYS("judge it again");
+    // Judging the other carries the first to its end.
+    OK(store_import_judge(tx, b, 2, &v, err));
+    assert_true(v.more && v.fresh == 7); // not begun yet
+    OK(judge(tx, b, 2, &v, err));
+    assert_int_equal(v.fresh, 5);
+    assert_int_equal(v.same, 2);
+    OK(store_import_get(tx, a, &v, err));
+    assert_true(v.state == IMPORT_APPLIED && v.inserted == 7);
+    OK(store_import_apply(tx, b, false, 3, &v, err));
+    OK(keep_up(tx, 0, err)); // whoever applied it is gone
+    OK(store_import_get(tx, b, &v, err));
+    assert_true(v.state == IMPORT_APPLIED && v.inserted == 5);
+    OK(store_sim_get(tx, 4011, &f->arena, &s, err));
+    OK(keep_up(tx, NOW_MS + 1, err));
+    FAILS(ERR_NOT_FOUND, store_import_get(tx, b, &v, err)); // it was kept for a repeat
     return ERR_NONE;
 }
 
@@ -1372,6 +1468,12 @@ static void an_import_is_judged_whole_and_applied_once(void **state) {
     struct err *err = &f->err;
     RUN(f, import_job);
     RUN(f, import_again_job);
+}
+
+static void an_import_that_is_being_applied_only_goes_forward(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, imports_job);
 }
 
 // ---- bytes as they come ----
@@ -2230,6 +2332,7 @@ int main(void) {
         TEST(a_node_number_belongs_to_one_process),
         TEST(a_rate_limit_is_taken_in_parts),
         TEST(an_import_is_judged_whole_and_applied_once),
+        TEST(an_import_that_is_being_applied_only_goes_forward),
         TEST(text_is_kept_as_it_came),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

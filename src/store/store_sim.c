@@ -76,9 +76,22 @@ static enum err_kind number_taken(enum err_kind kind, struct err *err) {
     return err_set(err, ERR_CONFLICT, "partner: no such partner");
 }
 
+// An import that is being applied has the numbers of its rows already; one that has been judged, or is being, must be judged again.
+static enum err_kind heed_imports(struct tx *tx, const struct sim *s, struct err *err) {
+    struct db_value params[] = {db_int(s->iccid), db_text(s->imsi), db_text(s->msisdn), db_text(s->matching_id)};
+    int64_t claimed = 0;
+    enum err_kind kind = tx_int(tx, ST_IMPORT_CLAIMED, TX_PARAMS(params), &claimed, err);
+    if (!kind && claimed)
+        return err_set(err, ERR_CONFLICT, "iccid: an import that is being applied has it, or one of its numbers");
+    return kind ? kind : tx_exec(tx, ST_IMPORT_UPSET, TX_PARAMS(params), err);
+}
+
 enum err_kind store_sim_insert(struct tx *tx, const struct sim *s, struct err *err) {
     struct db_value params[SIM_PARAMS];
     sim_params(s, params);
+    enum err_kind kind = heed_imports(tx, s, err);
+    if (kind)
+        return kind;
     return number_taken(tx_exec(tx, ST_SIM_INSERT, TX_PARAMS(params), err), err);
 }
 

@@ -48,33 +48,51 @@ NODISCARD enum err_kind store_notification_put(struct tx *tx, iccid_t iccid, enu
 NODISCARD enum err_kind store_notification_delete(struct tx *tx, iccid_t iccid, enum notification_type type, bool *was_there,
                                                   struct err *err);
 
-// ---- import: rows are staged in short jobs, judged, and then all applied in one transaction, or dropped ----
+// ---- import: rows are staged, judged and applied, each in slices of so many rows a job, or dropped ----
+/*
+ * All or nothing, without a job that holds up orders: nothing is put into stock before every row has been judged, and from the first SIM
+ * that is there is no way but forward. For that the numbers of an import that is being applied are taken: nobody else can insert a SIM
+ * with one of them, and only one import is applied at a time. So a SIM that can be seen is one that stays, and after a crash whoever comes
+ * next goes on where it was: the upkeep, or the next import's slices.
+ */
 struct import_row {
-    int64_t line;
+    int64_t line; // from 1
     struct sim sim;
     struct str fault; // STR_NONE: a good row. Otherwise why it cannot be taken (it did not parse; `sim` is not looked at): staged all the
                       // same, so that the verdict counts it as bad, its line is among the faults and "all or nothing" holds for it, too
 };
-// A new import; the number names it. Staging survives a restart; imports older than a day are dropped by import_sweep.
+enum import_state { IMPORT_STAGING, IMPORT_JUDGING, IMPORT_JUDGED, IMPORT_APPLYING, IMPORT_APPLIED, IMPORT_DROPPED };
+struct import_progress {
+    enum import_state state;
+    int64_t staged;           // rows
+    int64_t fresh, same, bad; // of those that have been judged
+    int64_t inserted;         // SIMs put into stock
+    bool more;                // the step is not over: call again, in another job
+    int64_t judged_to;        // the store's own
+};
+// A new import; the number names it. It survives a restart. The verbs below answer ERR_NOT_FOUND for one that was dropped.
 NODISCARD enum err_kind store_import_begin(struct tx *tx, struct str source, int64_t *import_id, struct err *err);
 NODISCARD enum err_kind store_import_stage(struct tx *tx, int64_t import_id, const struct import_row *rows, size_t n, struct err *err);
-// Judges what is staged against itself (the same ICCID, IMSI, MSISDN, matching id on two lines) and against the store. Rows equal to what
-// is there are "same": equal in what an import names (ICCID, type, partner, IMSI, MSISDN, EID, matching id, SM-DP+, and, where the row
-// says ACTIVE, an activated SIM), not in what life has changed since (service, profile state, dates; an absent partner or number is
-// not a difference). Faults come back in pages: line and reason.
+NODISCARD enum err_kind store_import_get(struct tx *tx, int64_t import_id, struct import_progress *out, struct err *err);
+// Judges the next `limit` rows against all that is staged (the same ICCID, IMSI, MSISDN, matching id on two lines) and against the store;
+// from the start when all had been judged. Rows equal to what is there are "same": equal in what an import names (ICCID, type, partner,
+// IMSI, MSISDN, EID, matching id, SM-DP+, and, where the row says ACTIVE, an activated SIM), not in what life has changed since (service,
+// profile state, dates; an absent partner or number is not a difference). While another import is being applied, that one goes on first.
+NODISCARD enum err_kind store_import_judge(struct tx *tx, int64_t import_id, int64_t limit, struct import_progress *out, struct err *err);
+// The rows that were judged bad, in pages.
 struct import_fault {
     int64_t line;
     struct str reason;
 };
-struct import_verdict {
-    int64_t staged, fresh, same, bad;
-};
-NODISCARD enum err_kind store_import_judge(struct tx *tx, int64_t import_id, struct import_verdict *out, struct err *err);
 NODISCARD enum err_kind store_import_faults(struct tx *tx, int64_t import_id, int64_t after_line, int64_t limit, struct arena *a,
                                             struct import_fault **out, size_t *n, struct err *err);
-// Applies the fresh rows. With bad ones left and !keep_good: ERR_CONFLICT, nothing changed.
-NODISCARD enum err_kind store_import_apply(struct tx *tx, int64_t import_id, bool keep_good, int64_t *inserted, struct err *err);
+// Applies the fresh ones among the next `limit` rows, and forgets the rows. With bad ones and !keep_good, or when SIMs came meanwhile that
+// the verdict does not know of: ERR_CONFLICT, nothing changed.
+NODISCARD enum err_kind store_import_apply(struct tx *tx, int64_t import_id, bool keep_good, int64_t limit, struct import_progress *out,
+                                           struct err *err);
+// ERR_CONFLICT for one that is being applied. The rows are taken away by the upkeep.
 NODISCARD enum err_kind store_import_drop(struct tx *tx, int64_t import_id, struct err *err);
-NODISCARD enum err_kind store_import_sweep(struct tx *tx, struct wall begun_before, struct err *err);
+// Goes on with what is being applied; takes away `limit` rows of what was dropped; drops what was begun before that and not ended.
+NODISCARD enum err_kind store_import_upkeep(struct tx *tx, struct wall begun_before, int64_t limit, bool *more, struct err *err);
 
 #endif

@@ -51,9 +51,13 @@ void feed_progress(struct feed *f, bool last) {
     f->untidy = f->terminal;
 }
 
-void feed_step(const struct feed *f, const char *text) {
-    if (f->terminal)
-        fprintf(stderr, "%s\n", text);
+void feed_share(struct feed *f, const char *what, int64_t n, int64_t of, bool last) {
+    struct mono now = clock_mono(&clock_system);
+    if (!last && mono_ms_between(f->told, now) < (f->terminal ? 200 : 5000))
+        return;
+    f->told = now;
+    fprintf(stderr, "%s%" PRId64 " of %" PRId64 " %s%s", f->terminal ? "\r" : "", n, of, what, f->terminal ? "\033[K" : "\n");
+    f->untidy = f->terminal;
 }
 
 void feed_tidy(struct feed *f) {

@@ -33,8 +33,8 @@ bool feed_interrupted(void);
 void feed_uninterrupt(void); // for what is to be tidied up
 // Now and then; always when it is the last.
 void feed_progress(struct feed *f, bool last);
-// What takes a while and cannot say how far it is.
-void feed_step(const struct feed *f, const char *text);
+// The same for what the server does with them.
+void feed_share(struct feed *f, const char *what, int64_t n, int64_t of, bool last);
 // Ends the progress line, so that other lines stand alone.
 void feed_tidy(struct feed *f);
 

@@ -15,7 +15,6 @@
 #define PIECE_ROWS 5000
 #define PIECE_BYTES (1u << 20)
 #define FAULTS_PAGE "1000"
-#define JUDGE_SECONDS 3600
 
 static const struct list_column columns[] = {{"ICCID", "iccid", CELL_KEEP},     {"TYPE", "sim_type", CELL_KEEP},
                                              {"SERVICE", "service", CELL_KEEP}, {"PARTNER", "partner", CELL_TEXT},
@@ -168,7 +167,8 @@ struct import {
     struct buf header; // "line,iccid,..."
     struct buf piece;  // header and rows not yet sent
     int64_t piece_rows;
-    int64_t id; // on the server
+    int64_t id;    // on the server
+    bool applying; // or applied
 };
 
 static enum ending send_piece(struct import *im) {
@@ -263,30 +263,88 @@ static enum ending tell_faults(struct import *im) {
     }
 }
 
+// One of the server's steps. It takes many jobs: until it is over each call is answered 202 with how far it has come.
+static enum ending take_step(struct import *im, const char *step, struct str body, json_t **out, bool *over) {
+    struct session *s = im->s;
+    struct err err = {0};
+    char path[128];
+    snprintf(path, sizeof path, "/admin/v1/sim-imports/%" PRId64 "/%s", im->id, step);
+    enum err_kind kind = client_call(s->client, SIDE_OPERATOR, "POST", path, "application/json", body, &err);
+    *over = client_answer(s->client)->status != 202;
+    if (kind == ERR_CONFLICT) { // perhaps only because SIMs have come since the verdict
+        json_t *now = NULL;
+        enum ending how = session_call(s, SIDE_OPERATOR, "GET", STR_NONE, &now, "/admin/v1/sim-imports/%" PRId64, im->id);
+        bool again = how == END_OK && strcmp(member_str(now, "state"), "STAGING") == 0;
+        json_decref(now);
+        if (how != END_OK || again)
+            return how; // *out stays NULL
+    }
+    if (kind != ERR_NONE) {
+        feed_tidy(&im->feed);
+        return complain_err(kind == ERR_UNAVAILABLE || kind == ERR_RATE ? END_UNREACHABLE : END_REFUSED, &err);
+    }
+    json_t *answer = NULL;
+    if (json_parse_object(session_answer(s), &answer, &err) != ERR_NONE)
+        return complain(END_REFUSED, "the server's answer is no JSON: is this the right address?");
+    *out = answer;
+    return END_OK;
+}
+
+static enum ending judge(struct import *im, json_t **verdict) {
+    enum ending how = END_OK;
+    bool over = false;
+    while (how == END_OK && !over) {
+        json_decref(*verdict);
+        *verdict = NULL;
+        how = take_step(im, "judge", STR_NONE, verdict, &over);
+        if (*verdict)
+            feed_share(&im->feed, "compared with the stock", member_i64(*verdict, "judged"), member_i64(*verdict, "staged"), over);
+        if (how == END_OK && feed_interrupted())
+            how = END_INTERRUPTED;
+    }
+    feed_tidy(&im->feed);
+    if (how == END_OK && member_i64(*verdict, "staged") != im->feed.rows)
+        how = complain(END_REFUSED, "the server has %" PRId64 " of %" PRId64 " rows: nothing was imported", member_i64(*verdict, "staged"),
+                       im->feed.rows);
+    return how;
+}
+
+// *applied stays NULL when the verdict no longer holds.
+static enum ending apply(struct import *im, bool keep_good, int64_t fresh, json_t **applied) {
+    enum ending how = END_OK;
+    bool over = false;
+    while (how == END_OK && !over) {
+        json_decref(*applied);
+        *applied = NULL;
+        how = take_step(im, "apply", keep_good ? STR("{\"keep_good\":true}") : STR("{\"keep_good\":false}"), applied, &over);
+        im->applying = im->applying || *applied; // from here on it goes forward, with us or without
+        if (*applied)
+            feed_share(&im->feed, "put into stock", member_i64(*applied, "inserted"), fresh, over);
+    }
+    feed_tidy(&im->feed);
+    return how;
+}
+
 static enum ending finish(struct import *im) {
     struct session *s = im->s;
     bool keep_good = session_has(s, OPT_KEEP_GOOD);
     json_t *verdict = NULL, *applied = NULL;
-    client_patience(s->client, JUDGE_SECONDS); // a million rows are judged, and applied, in one piece
-    feed_step(&im->feed, "The server compares them with its stock ...");
-    enum ending how = session_call(s, SIDE_OPERATOR, "POST", STR_NONE, &verdict, "/admin/v1/sim-imports/%" PRId64 "/judge", im->id);
-    if (how != END_OK)
-        return how;
-    int64_t bad = member_i64(verdict, "bad"), fresh = member_i64(verdict, "new"), same = member_i64(verdict, "same"), inserted = 0;
-    if (member_i64(verdict, "staged") != im->feed.rows)
-        how = complain(END_REFUSED, "the server has %" PRId64 " of %" PRId64 " rows: nothing was imported", member_i64(verdict, "staged"),
-                       im->feed.rows);
-    if (how == END_OK && bad > 0)
-        how = tell_faults(im);
-    if (how == END_OK && feed_interrupted())
-        how = END_INTERRUPTED;
-    if (how == END_OK && (bad == 0 || keep_good)) {
-        feed_step(&im->feed, "The server puts them into stock ...");
-        how = session_call(s, SIDE_OPERATOR, "POST", keep_good ? STR("{\"keep_good\":true}") : STR("{\"keep_good\":false}"), &applied,
-                           "/admin/v1/sim-imports/%" PRId64 "/apply", im->id);
+    enum ending how = END_OK;
+    int64_t bad = 0, fresh = 0, same = 0, inserted = 0;
+    bool go = true;
+    while (how == END_OK && go && !applied) {
+        how = judge(im, &verdict);
+        bad = member_i64(verdict, "bad");
+        fresh = member_i64(verdict, "new");
+        same = member_i64(verdict, "same");
+        go = bad == 0 || keep_good;
+        if (how == END_OK && bad > 0)
+            how = tell_faults(im);
+        if (how == END_OK && feed_interrupted())
+            how = END_INTERRUPTED;
+        if (how == END_OK && go)
+            how = apply(im, keep_good, fresh, &applied);
         inserted = member_i64(applied, "inserted");
-        if (how == END_OK)
-            im->id = 0; // the server has put it away
     }
     if (how == END_OK && session_has(s, OPT_JSON))
         printf("{\"rows\":%" PRId64 ",\"inserted\":%" PRId64 ",\"same\":%" PRId64 ",\"bad\":%" PRId64 "}\n", im->feed.rows, inserted, same,
@@ -325,9 +383,8 @@ static enum ending run_import(struct import *im) {
         how = send_rows(im);
     if (how == END_OK)
         how = finish(im);
-    if (im->id > 0) { // not applied: what was staged is put away, whatever went wrong before
+    if (im->id > 0 && !im->applying) { // not applied: what was staged is put away, whatever went wrong before
         feed_uninterrupt();
-        client_patience(im->s->client, 0);
         enum ending dropped = session_call(im->s, SIDE_OPERATOR, "DELETE", STR_NONE, NULL, "/admin/v1/sim-imports/%" PRId64, im->id);
         if (how == END_OK)
             how = dropped;
