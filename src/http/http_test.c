@@ -6,6 +6,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -78,6 +79,12 @@ static enum http_answer on_handle(void *ctx, struct http_exchange *x) {
     if (str_is(x->path, "/at-once")) {
         http_resume(x);
         return HTTP_LATER;
+    }
+    if (str_is(x->path, "/hold")) { // keeps the thread
+        pthread_mutex_lock(&f->lock);
+        while (f->hold)
+            pthread_cond_wait(&f->more, &f->lock);
+        pthread_mutex_unlock(&f->lock);
     }
     if (str_is(x->path, "/big") || str_is(x->path, "/huge")) {
         x->status = 200;
@@ -850,6 +857,40 @@ static int64_t cpu_ms(void) {
     return (int64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000 + (u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1000;
 }
 
+static void one_thread(struct http_server_options *o) {
+    o->threads = 1;
+}
+
+// As many as the library takes from epoll in one call: it must not sleep then until another one comes.
+static void clients_that_all_ask_at_the_same_moment_are_all_answered(void **state) {
+    (void)state;
+    struct fixture *f = begin(one_thread);
+    int fd[128], holder = dial(f->port);
+    for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+        fd[i] = dial(f->port);
+        say(fd[i], "GET /first HTTP/1.1\r\nHost: x\r\n\r\n");
+        expect(fd[i], 200, "GET /first q= body=");
+    }
+    f->hold = true;
+    int before = atomic_load(&f->handled);
+    say(holder, "GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    while (atomic_load(&f->handled) == before)
+        sched_yield();
+    for (size_t i = 0; i < ARRAY_LEN(fd); i++)
+        say(fd[i], "GET /again HTTP/1.1\r\nHost: x\r\n\r\n");
+    pthread_mutex_lock(&f->lock);
+    f->hold = false;
+    pthread_cond_broadcast(&f->more);
+    pthread_mutex_unlock(&f->lock);
+    expect(holder, 200, "GET /hold q= body=");
+    for (size_t i = 0; i < ARRAY_LEN(fd); i++) {
+        expect(fd[i], 200, "GET /again q= body=");
+        close(fd[i]);
+    }
+    close(holder);
+    end(f);
+}
+
 static void clients_that_stand_still_cost_nothing(void **state) {
     (void)state;
     struct fixture *f = begin(NULL);
@@ -1171,6 +1212,7 @@ int main(void) {
         cmocka_unit_test(a_client_of_one_byte_a_second_is_cut_off),
         cmocka_unit_test(a_second_request_may_not_dawdle_either),
         cmocka_unit_test(waiting_for_an_answer_is_not_dawdling),
+        cmocka_unit_test(clients_that_all_ask_at_the_same_moment_are_all_answered),
         cmocka_unit_test(clients_that_stand_still_cost_nothing),
         cmocka_unit_test(a_client_that_does_not_take_its_answer_is_cut_off),
         cmocka_unit_test(tls_serves_and_plain_text_on_it_does_not),

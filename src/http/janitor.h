@@ -25,6 +25,9 @@ struct conn {
     bool ended, cut;             // under the janitor's lock: end of stream seen once; shut down
     bool mid_request;            // the client may be sending; the connection's thread
     _Atomic(void *) exchange;    // the running one; the server's
+    void *mhd;                   // what the library calls it, and which of its daemons has it; the server's
+    void *lane;
+    struct conn *given_next; // the worker's
 };
 
 #define LINGER_MAX 128

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * server.c - the HTTP server: libmicrohttpd 0.9.75 on a pool of threads with epoll (with TLS: poll).
+ * server.c - the HTTP server: libmicrohttpd 0.9.75 with epoll, a daemon and a thread of ours for each lane (worker.h tells why the thread
+ * is ours). With TLS it is one lane of the library's own threads with poll.
  *
  * An exchange is taken from a pool when the library has read a request line (note_request_line), filled while headers and body come
  * (on_request, called many times), handed to the handler when the request is whole, and given back when the library is done with the
@@ -27,6 +28,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <microhttpd.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -42,8 +44,9 @@
 #include "base/log.h"
 #include "http/http.h"
 #include "http/janitor.h"
+#include "http/worker.h"
 
-#define POOL_EXTRA (8 * 1024)          // beside the headers: the library's own entries, part of the body, our reply's headers
+#define POOL_EXTRA (8 * 1024)           // beside the headers: the library's own entries, part of the body, our reply's headers
 #define ARENA_MAX ((size_t)64 << 20)    // memory of one exchange
 #define REPLY_MAX ((size_t)64 << 20)    // bytes of one reply
 #define SWALLOW_MAX ((size_t)64 << 20)  // bytes of a body that is refused anyway and cannot be refused earlier
@@ -75,10 +78,18 @@ struct exchange {
     struct exchange *next; // unused ones
 };
 
+struct lane {
+    struct http_server *server;
+    struct MHD_Daemon *daemon;
+    bool ours; // it has a worker
+    struct worker worker;
+};
+
 struct http_server {
     struct http_server_options o;
     char large_prefix[64];
-    struct MHD_Daemon *daemon;
+    struct lane *lanes;
+    size_t n_lanes;
     struct janitor janitor;
     _Atomic size_t connections;
     _Atomic size_t in_work;   // exchanges that the handler has seen and that have not ended
@@ -168,6 +179,7 @@ static void server_unref(struct http_server *s) {
     }
     pthread_cond_destroy(&s->quiet);
     pthread_mutex_destroy(&s->lock);
+    free(s->lanes);
     free(s->certificate);
     free(s->key);
     free(s);
@@ -222,19 +234,29 @@ static bool turn_moves(struct exchange *e, enum turn from, enum turn to) {
 }
 
 // The count lets the stop wait until nobody is inside the library any more.
-static void wake_connection(struct http_server *s, struct MHD_Connection *mhd) {
-    MHD_resume_connection(mhd);
+static void wake_connection(void *server, struct conn *c) {
+    struct http_server *s = server;
+    MHD_resume_connection(c->mhd);
     count_down(s, &s->suspended);
+}
+
+// From any thread. From here on the exchange, and the connection, may be gone.
+static void wake_in_lane(struct http_server *s, struct conn *c) {
+    struct lane *l = c->lane;
+    if (l->ours)
+        worker_give(&l->worker, c);
+    else
+        wake_connection(s, c);
 }
 
 static void side_resume(struct http_exchange *x) {
     struct exchange *e = (struct exchange *)x;
     struct http_server *s = e->server;
-    struct MHD_Connection *mhd = e->mhd;
+    struct conn *c = e->conn;
     if (turn_moves(e, TURN_RUNNING, TURN_RESUMED))
         return;
     if (turn_moves(e, TURN_SUSPENDED, TURN_RESUMED)) {
-        wake_connection(s, mhd); // from here on the exchange may be gone
+        wake_in_lane(s, c);
         return;
     }
     if (turn_moves(e, TURN_ABANDONED, TURN_RESUMED)) {
@@ -259,7 +281,7 @@ static bool abandon(struct exchange *e) {
     if (!turn_moves(e, TURN_SUSPENDED, TURN_ABANDONED))
         return false;
     atomic_fetch_add(&e->server->references, 1);
-    wake_connection(e->server, e->mhd);
+    wake_in_lane(e->server, e->conn);
     return true;
 }
 
@@ -271,7 +293,7 @@ static bool park(struct exchange *e) {
     atomic_fetch_add(&s->suspended, 1);
     MHD_suspend_connection(e->mhd);
     if (!turn_moves(e, TURN_RUNNING, TURN_SUSPENDED))
-        wake_connection(s, e->mhd);
+        wake_in_lane(s, e->conn);
     else if (atomic_load(&s->closing)) // the stop may have looked for suspended exchanges before this was one
         abandon(e);
     return true;
@@ -536,7 +558,8 @@ static enum MHD_Result on_accept(void *cls, const struct sockaddr *address UNUSE
 }
 
 static void on_connection(void *cls, struct MHD_Connection *mhd, void **context, enum MHD_ConnectionNotificationCode what) {
-    struct http_server *s = cls;
+    struct lane *l = cls;
+    struct http_server *s = l->server;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
         struct conn *c = info ? calloc(1, sizeof(*c)) : NULL;
@@ -544,6 +567,8 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
         if (!c)
             return; // its first request closes it
         c->fd = info->connect_fd;
+        c->mhd = mhd;
+        c->lane = l;
         c->mid_request = true;
         c->deadline_ns = clock_mono(s->o.clock).ns + (int64_t)s->o.request_timeout_s * 1000000000;
         janitor_add(&s->janitor, c);
@@ -623,48 +648,119 @@ static void make_room_for_files(struct http_server *s) {
              LOG_TEXT("note", "lowered: the limit of open files (ulimit -n) allows no more"));
 }
 
+// ---- lanes ----
+
+static int lane_run(void *ctx) {
+    struct lane *l = ctx;
+    MHD_UNSIGNED_LONG_LONG ms;
+    MHD_run_wait(l->daemon, 0);
+    if (MHD_get_timeout(l->daemon, &ms) != MHD_YES)
+        return -1;
+    return ms < INT_MAX ? (int)ms : INT_MAX;
+}
+
+static void lane_given(void *ctx, struct conn *c) {
+    wake_connection(((struct lane *)ctx)->server, c);
+}
+
+static void lane_quiesce(void *ctx) {
+    int fd = MHD_quiesce_daemon(((struct lane *)ctx)->daemon);
+    if (fd != MHD_INVALID_SOCKET)
+        close(fd);
+}
+
+static bool lane_open(struct lane *l, int listen_fd, unsigned flags, struct MHD_OptionItem *more) {
+    struct http_server *s = l->server;
+    const struct http_server_options *o = &s->o;
+    // The library's limit is per thread, ours counts them all (on_accept): its own must never be the first.
+    unsigned connections = (unsigned)((o->connections_max + 16) * (size_t)o->threads);
+    l->daemon = MHD_start_daemon(
+        flags | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, on_accept, s, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log,
+        NULL, MHD_OPTION_LISTEN_SOCKET, listen_fd, MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        o->header_max + POOL_EXTRA, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_timeout_s, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+        s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, l, MHD_OPTION_URI_LOG_CALLBACK, note_request_line, s, MHD_OPTION_UNESCAPE_CALLBACK,
+        leave_escaped, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, more, MHD_OPTION_END);
+    return l->daemon;
+}
+
+static enum err_kind no_start(const struct http_server_options *o, struct err *err) {
+    return err_set(err, ERR_UNAVAILABLE, "the HTTP server does not start%s", o->tls_cert ? ": is the certificate the key's?" : "");
+}
+
+static enum err_kind lane_of_library(struct http_server *s, struct err *err) {
+    const struct http_server_options *o = &s->o;
+    enum err_kind kind = read_file(o->tls_cert, &s->certificate, err);
+    if (kind == ERR_NONE)
+        kind = read_file(o->tls_key, &s->key, err);
+    if (kind != ERR_NONE)
+        return kind;
+    // GnuTLS's NORMAL still speaks TLS 1.0 and 1.1, which RFC 8996 forbids.
+    static char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+    struct MHD_OptionItem more[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, s->certificate},
+                                    {MHD_OPTION_HTTPS_MEM_KEY, 0, s->key},
+                                    {MHD_OPTION_HTTPS_PRIORITIES, 0, priorities},
+                                    {o->threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, o->threads, NULL},
+                                    {MHD_OPTION_END, 0, NULL}};
+    struct lane *l = &s->lanes[s->n_lanes];
+    l->server = s;
+    // Not epoll: there the library spins as long as a client holds back its half of the handshake.
+    if (!lane_open(l, o->listen_fd, MHD_USE_TLS | MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_ITC, more))
+        return no_start(o, err);
+    s->n_lanes++;
+    return ERR_NONE;
+}
+
+static enum err_kind lane_of_ours(struct http_server *s, struct err *err) {
+    struct lane *l = &s->lanes[s->n_lanes];
+    struct MHD_OptionItem more[] = {{MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL}, {MHD_OPTION_END, 0, NULL}};
+    int listen_fd = fcntl(s->o.listen_fd, F_DUPFD_CLOEXEC, 0); // each lane closes its own
+    l->server = s;
+    l->ours = true;
+    if (listen_fd < 0 || !lane_open(l, listen_fd, MHD_USE_EPOLL, more))
+        return no_start(&s->o, err);
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(l->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    struct worker_work work = {.fd = info ? info->epoll_fd : -1, .run = lane_run, .given = lane_given, .asked = lane_quiesce, .ctx = l};
+    enum err_kind kind = worker_start(&l->worker, &work, err);
+    if (kind == ERR_NONE)
+        s->n_lanes++;
+    else
+        MHD_stop_daemon(l->daemon);
+    return kind;
+}
+
+static void lanes_quiesce(struct http_server *s) {
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        if (s->lanes[i].ours)
+            worker_ask(&s->lanes[i].worker);
+        else
+            MHD_quiesce_daemon(s->lanes[i].daemon);
+    }
+}
+
+static void lanes_stop(struct http_server *s) {
+    for (size_t i = 0; i < s->n_lanes; i++) {
+        if (s->lanes[i].ours)
+            worker_stop(&s->lanes[i].worker);
+        MHD_stop_daemon(s->lanes[i].daemon);
+    }
+}
+
 static enum err_kind server_open(struct http_server *s, struct err *err) {
     const struct http_server_options *o = &s->o;
-    unsigned flags = MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_ITC;
-    struct MHD_OptionItem tls[] = {
-        {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
-    struct MHD_OptionItem pool[] = {{MHD_OPTION_END, 0, NULL}, {MHD_OPTION_END, 0, NULL}};
     if (!o->tls_cert != !o->tls_key)
         return err_set(err, ERR_INVALID, "TLS needs both a certificate and a key");
-    if (o->tls_cert) {
-        enum err_kind kind = read_file(o->tls_cert, &s->certificate, err);
-        if (kind == ERR_NONE)
-            kind = read_file(o->tls_key, &s->key, err);
-        if (kind != ERR_NONE)
-            return kind;
-        // Not epoll: there the library spins as long as a client holds back its half of the handshake.
-        flags |= MHD_USE_TLS | MHD_USE_POLL_INTERNAL_THREAD;
-        tls[0] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_CERT, 0, s->certificate};
-        tls[1] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_MEM_KEY, 0, s->key};
-        // GnuTLS's NORMAL still speaks TLS 1.0 and 1.1, which RFC 8996 forbids.
-        static char priorities[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
-        tls[2] = (struct MHD_OptionItem){MHD_OPTION_HTTPS_PRIORITIES, 0, priorities};
-    }
-    if (!o->tls_cert)
-        flags |= MHD_USE_EPOLL_INTERNAL_THREAD;
-    if (o->threads > 1)
-        pool[0] = (struct MHD_OptionItem){MHD_OPTION_THREAD_POOL_SIZE, o->threads, NULL};
-
+    size_t lanes = o->tls_cert || o->threads < 1 ? 1 : (size_t)o->threads;
+    s->lanes = xcalloc(lanes, sizeof(*s->lanes));
     enum err_kind kind = janitor_start(&s->janitor, o->clock, err);
     if (kind != ERR_NONE)
         return kind;
-    // The library's limit is per thread, ours counts them all (on_accept): its own must never be the first.
-    unsigned connections = (unsigned)((o->connections_max + 16) * (size_t)o->threads);
-    s->daemon = MHD_start_daemon(
-        flags, 0, on_accept, s, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, MHD_OPTION_LISTEN_SOCKET, o->listen_fd,
-        MHD_OPTION_CONNECTION_LIMIT, connections, MHD_OPTION_CONNECTION_MEMORY_LIMIT, o->header_max + POOL_EXTRA,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)o->idle_timeout_s, MHD_OPTION_NOTIFY_COMPLETED, on_completed, s,
-        MHD_OPTION_NOTIFY_CONNECTION, on_connection, s, MHD_OPTION_URI_LOG_CALLBACK, note_request_line, s, MHD_OPTION_UNESCAPE_CALLBACK,
-        leave_escaped, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, pool, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
-    if (s->daemon)
+    while (kind == ERR_NONE && s->n_lanes < lanes)
+        kind = o->tls_cert ? lane_of_library(s, err) : lane_of_ours(s, err);
+    if (kind == ERR_NONE)
         return ERR_NONE;
+    lanes_stop(s);
     janitor_stop(&s->janitor);
-    return err_set(err, ERR_UNAVAILABLE, "the HTTP server does not start%s", o->tls_cert ? ": is the certificate the key's?" : "");
+    return kind;
 }
 
 enum err_kind http_server_start(const struct http_server_options *o, struct http_server **out, struct err *err) {
@@ -712,9 +808,8 @@ void http_server_stop(struct http_server *s, int drain_ms) {
     if (!s)
         return;
     atomic_store(&s->draining, true);
-    int fd = MHD_quiesce_daemon(s->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        shutdown(fd, SHUT_RDWR); // who comes now is refused at once, not left waiting in the backlog
+    lanes_quiesce(s);
+    shutdown(s->o.listen_fd, SHUT_RDWR); // who comes now is refused at once, not left waiting in the backlog
     wait_until_none(s, &s->in_work, drain_ms);
 
     pthread_mutex_lock(&s->lock);
@@ -722,9 +817,8 @@ void http_server_stop(struct http_server *s, int drain_ms) {
     pthread_mutex_unlock(&s->lock);
     janitor_each(&s->janitor, abandon_one, NULL);
     wait_until_none(s, &s->suspended, -1); // whoever is just waking a connection: a moment
-    MHD_stop_daemon(s->daemon);
-    if (fd != MHD_INVALID_SOCKET)
-        close(fd);
+    lanes_stop(s);
+    close(s->o.listen_fd);
     janitor_stop(&s->janitor);
     server_unref(s);
 }
