@@ -5,93 +5,47 @@
  *
  *   ceiling_store FOLDER ICCIDS [SECONDS [BATCH]]
  *
- * FOLDER is a store (of no running server) in which at least one order has completed: its rows are the pattern, so this program knows no
- * columns but the keys that differ from order to order. ICCIDS is a file with an ICCID a line; SIMs are taken from it at random. Prints one
- * line of JSON.
+ * FOLDER is a store (of no running server) in which at least one order has completed: its rows are the pattern. ICCIDS is a file with an
+ * ICCID a line; SIMs are taken from it at random. Prints one line of JSON.
  */
-#include <sqlite3.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 #include "base/id.h"
 #include "core/iccid.h"
+#include "pattern.h"
 
-#define COLUMNS_MAX 64
-#define PATTERN_EVENTS 3
+#define EVENTS_A_LIFE 3
 
 // A row to write again and again with another key.
-struct pattern {
-    sqlite3_stmt *insert;
-    int n, id, iccid, sequence, order_id; // places of the columns that differ; 0: there is none
+struct row {
+    struct pattern pattern;
+    int id, iccid, sequence, order_id; // places of the columns that differ; 0: there is none
 };
 
 static sqlite3 *db;
 
-static void must(int rc, int wanted) {
-    if (rc == wanted)
-        return;
-    fprintf(stderr, "ceiling_store: %s\n", sqlite3_errmsg(db));
-    exit(1);
+static struct row row_of(const char *table, const char *where) {
+    struct row r = {0};
+    pattern_take(&r.pattern, db, table, where);
+    r.id = pattern_place(&r.pattern, "id");
+    r.iccid = pattern_place(&r.pattern, "iccid");
+    r.sequence = pattern_place(&r.pattern, "sequence");
+    r.order_id = pattern_place(&r.pattern, "order_id");
+    return r;
 }
 
-static void run(const char *sql) {
-    must(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-}
-
-static int place_of(sqlite3_stmt *row, const char *name) {
-    for (int i = 0; i < sqlite3_column_count(row); i++) {
-        if (strcmp(sqlite3_column_name(row, i), name) == 0)
-            return i + 1;
-    }
-    return 0;
-}
-
-static struct pattern pattern_of(const char *table, const char *select) {
-    struct pattern p = {0};
-    sqlite3_stmt *row;
-    must(sqlite3_prepare_v2(db, select, -1, &row, NULL), SQLITE_OK);
-    must(sqlite3_step(row), SQLITE_ROW);
-    p.n = sqlite3_column_count(row);
-    char sql[64 + 8 * COLUMNS_MAX];
-    size_t at = (size_t)snprintf(sql, sizeof sql, "INSERT INTO %s VALUES (?1", table);
-    for (int i = 2; i <= p.n && i <= COLUMNS_MAX; i++)
-        at += (size_t)snprintf(sql + at, sizeof sql - at, ", ?%d", i);
-    snprintf(sql + at, sizeof sql - at, ")");
-    must(sqlite3_prepare_v2(db, sql, -1, &p.insert, NULL), SQLITE_OK);
-    for (int i = 0; i < p.n; i++)
-        must(sqlite3_bind_value(p.insert, i + 1, sqlite3_column_value(row, i)), SQLITE_OK);
-    p.id = place_of(row, "id");
-    p.iccid = place_of(row, "iccid");
-    p.sequence = place_of(row, "sequence");
-    p.order_id = place_of(row, "order_id");
-    sqlite3_finalize(row);
-    return p;
-}
-
-static void write_row(const struct pattern *p, struct uuid id, iccid_t iccid, int64_t sequence) {
-    if (p->id)
-        sqlite3_bind_blob(p->insert, p->id, id.b, sizeof id.b, SQLITE_STATIC);
-    if (p->order_id)
-        sqlite3_bind_blob(p->insert, p->order_id, id.b, sizeof id.b, SQLITE_STATIC);
-    if (p->iccid)
-        sqlite3_bind_int64(p->insert, p->iccid, iccid);
-    if (p->sequence)
-        sqlite3_bind_int64(p->insert, p->sequence, sequence);
-    must(sqlite3_step(p->insert), SQLITE_DONE);
-    sqlite3_reset(p->insert);
-}
-
-static int64_t number(const char *sql) {
-    sqlite3_stmt *row;
-    must(sqlite3_prepare_v2(db, sql, -1, &row, NULL), SQLITE_OK);
-    must(sqlite3_step(row), SQLITE_ROW);
-    int64_t n = sqlite3_column_int64(row, 0);
-    sqlite3_finalize(row);
-    return n;
+static void row_write(const struct row *r, struct uuid id, iccid_t iccid, int64_t sequence) {
+    sqlite3_stmt *s = r->pattern.insert;
+    if (r->id)
+        sqlite3_bind_blob(s, r->id, id.b, sizeof id.b, SQLITE_STATIC);
+    if (r->order_id)
+        sqlite3_bind_blob(s, r->order_id, id.b, sizeof id.b, SQLITE_STATIC);
+    if (r->iccid)
+        sqlite3_bind_int64(s, r->iccid, iccid);
+    if (r->sequence)
+        sqlite3_bind_int64(s, r->sequence, sequence);
+    pattern_write(&r->pattern, db);
 }
 
 static iccid_t *iccids_read(const char *path, size_t *n) {
@@ -128,22 +82,26 @@ int main(int argc, char **argv) {
     long batch = argc > 4 ? strtol(argv[4], NULL, 10) : 1000;
     size_t sims;
     iccid_t *iccids = iccids_read(argv[2], &sims);
-    char path[4096];
-    snprintf(path, sizeof path, "%s/topupd.db", argv[1]);
-    must(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    db = pattern_open(argv[1]);
     // the server's own settings
-    run("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;"
-        "PRAGMA cache_size = -131072; PRAGMA wal_autocheckpoint = 16384");
-    if (number("PRAGMA synchronous") != 2)
+    pattern_run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;"
+                    "PRAGMA cache_size = -131072; PRAGMA wal_autocheckpoint = 16384");
+    if (pattern_number(db, "PRAGMA synchronous") != 2)
         return 1;
 
-    struct pattern order = pattern_of("orders", "SELECT * FROM orders WHERE state = 2 LIMIT 1");
-    struct pattern subscription = pattern_of("subscription", "SELECT * FROM subscription LIMIT 1");
-    struct pattern event = pattern_of("event", "SELECT * FROM event ORDER BY length(payload) DESC LIMIT 1");
-    int64_t partner = number("SELECT partner_id FROM orders WHERE state = 2 LIMIT 1");
-    int64_t sequence = number("SELECT max(last) FROM partner_sequence");
+        // The first order that has all its events: what it left behind is written again and again.
+#define ONE "(SELECT id FROM orders WHERE state = 2 ORDER BY id LIMIT 1)"
+    struct row order = row_of("orders", "WHERE state = 2 AND id = " ONE);
+    struct row subscription = row_of("subscription", "WHERE id = " ONE);
+    struct row events[EVENTS_A_LIFE] = {
+        row_of("event", "WHERE order_id = " ONE " ORDER BY sequence LIMIT 1"),
+        row_of("event", "WHERE order_id = " ONE " ORDER BY sequence LIMIT 1 OFFSET 1"),
+        row_of("event", "WHERE order_id = " ONE " ORDER BY sequence LIMIT 1 OFFSET 2"),
+    };
+    int64_t partner = pattern_i64(&order.pattern, "partner_id");
+    int64_t sequence = pattern_number(db, "SELECT max(last) FROM partner_sequence");
     sqlite3_stmt *counter;
-    must(sqlite3_prepare_v2(db, "UPDATE partner_sequence SET last = ?1 WHERE partner_id = ?2", -1, &counter, NULL), SQLITE_OK);
+    pattern_must(db, sqlite3_prepare_v2(db, "UPDATE partner_sequence SET last = ?1 WHERE partner_id = ?2", -1, &counter, NULL), SQLITE_OK);
 
     struct rng_seeded seeded;
     struct rng rng = rng_seeded_init(&seeded, 1);
@@ -152,20 +110,20 @@ int main(int argc, char **argv) {
     double begin = now_s(), end = begin + seconds, now = begin;
     int64_t lives = 0;
     while (now < end) {
-        run("BEGIN IMMEDIATE");
+        pattern_run(db, "BEGIN IMMEDIATE");
         for (long i = 0; i < batch; i++) {
             struct uuid id = id_next(&ids, clock_wall(&clock_system), partner);
             iccid_t iccid = iccids[rng_below(&rng, sims)];
-            write_row(&order, id, iccid, 0);
-            write_row(&subscription, id, iccid, 0);
-            for (int e = 0; e < PATTERN_EVENTS; e++)
-                write_row(&event, id, iccid, ++sequence);
+            row_write(&order, id, iccid, 0);
+            row_write(&subscription, id, iccid, 0);
+            for (int e = 0; e < EVENTS_A_LIFE; e++)
+                row_write(&events[e], id, iccid, ++sequence);
         }
         sqlite3_bind_int64(counter, 1, sequence);
         sqlite3_bind_int64(counter, 2, partner);
-        must(sqlite3_step(counter), SQLITE_DONE);
+        pattern_must(db, sqlite3_step(counter), SQLITE_DONE);
         sqlite3_reset(counter);
-        run("COMMIT");
+        pattern_run(db, "COMMIT");
         lives += batch;
         now = now_s();
     }

@@ -2,13 +2,20 @@
 /*
  * load.c - the load driver of the benchmark: HTTP/1.1 over keep-alive connections, one thread, epoll.
  *
- *   load ADDRESS:PORT FILE --connections N --seconds S [--rate R] [--skip K]
+ *   load ADDRESS:PORT FILE [--connections N] [--seconds S] [--rate R] [--requests N] [--values FILE] [--skip K] [--ids FILE]
+ *       [--taken FILE]
  *
- * FILE holds ready requests, each as a 4-byte length (host order) and the bytes; they are sent in turn, beginning with the K-th, from the
- * first again when they are used up. Without --rate each connection sends its next request as soon as it has its answer (closed loop: the
- * most the server can do). With --rate requests are due at constant intervals whatever the server does, and a latency counts from the
- * instant at which the request was due, not from when a connection was free for it (no coordinated omission).
+ * FILE holds ready requests, each as a 4-byte length (host order) and the bytes; they are sent in turn, from the first again when they are
+ * used up. With --values a run of bytes 1 in a request is a place for a value: that file has lines of equal length, which are taken in an
+ * order that looks random (a permutation, each once before any twice), beginning with the K-th of it; all runs in one request get the same.
+ * Without --values K requests are skipped.
  *
+ * Without --rate each connection sends its next request as soon as it has its answer (closed loop: the most the server can do). With --rate
+ * requests are due at constant intervals whatever the server does, and a latency counts from the instant at which the request was due, not
+ * from when a connection was free for it (no coordinated omission); what was due before the end is sent even when that is later.
+ *
+ * It ends after S seconds or N requests. Of answers 202, --ids writes down the ids at the end of their Location headers, --taken the values
+ * of their requests, a line each.
  * Prints one line of JSON: requests, seconds, rate, answers by hundreds, latencies in milliseconds.
  */
 #include <errno.h>
@@ -23,6 +30,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,6 +38,10 @@
 #include "base/clock.h"
 
 #define ANSWER_MAX 65536
+#define REQUEST_MAX (1 << 20)
+#define ID_TEXT 36
+#define SECONDS_MAX 3600
+#define PATIENCE_S 10 // for what is on its way at the end
 #define CONNECTIONS_MAX 20000
 #define EVENTS_MAX 512
 #define SECOND_NS INT64_C(1000000000)
@@ -47,14 +59,25 @@ struct connection {
     size_t left;
     size_t got; // bytes of the answer in `in`
     char *in;
+    char *filled; // its request, with a value in its place
+    const char *value;
 };
+
+// Lines of equal length, met in an order that looks random.
+static struct {
+    const char *data;
+    size_t line, n, half_bits; // `line` without the line end
+    uint64_t at;
+} values;
 
 static struct {
     const char *data;
     size_t size, at;
     int64_t begin, end, interval; // ns; interval 0: closed loop
     int64_t next_due;
+    uint64_t most; // requests; 0: any number
     uint64_t sent, answered, hundreds[6];
+    FILE *ids, *taken;
     struct connection *connections;
     int n;
     int *idle, n_idle;
@@ -90,22 +113,62 @@ static double percentile(double share) {
     uint64_t wanted = (uint64_t)(share * (double)load.answered), seen = 0;
     for (size_t i = 0; i < POWERS * STEPS; i++) {
         seen += histogram[i];
-        if (seen > wanted)
+        if (seen > wanted || (seen && seen == load.answered))
             return slot_ms(i);
     }
     return slot_ms(POWERS * STEPS - 1);
 }
 
+// ---- values ----
+
+// A permutation of 0 .. values.n - 1: a Feistel network over the next even number of bits, walked until it is in range.
+static uint64_t shuffled(uint64_t i) {
+    uint64_t mask = (UINT64_C(1) << values.half_bits) - 1;
+    do {
+        uint64_t left = i >> values.half_bits, right = i & mask;
+        for (uint64_t round = 1; round <= 4; round++) {
+            uint64_t mixed = (right + round) * UINT64_C(0x9E3779B97F4A7C15);
+            uint64_t next = left ^ ((mixed ^ mixed >> 29) * UINT64_C(0xBF58476D1CE4E5B9) >> 32 & mask);
+            left = right;
+            right = next;
+        }
+        i = left << values.half_bits | right;
+    } while (i >= values.n);
+    return i;
+}
+
+static const char *value_next(void) {
+    return values.data + shuffled(values.at++ % values.n) * (values.line + 1);
+}
+
 // ---- requests ----
 
-static void request_next(const char **out, size_t *n) {
+static const char *request_next(size_t *n) {
     uint32_t size;
     if (load.at + sizeof size > load.size)
         load.at = 0;
     memcpy(&size, load.data + load.at, sizeof size);
-    *out = load.data + load.at + sizeof size;
+    const char *out = load.data + load.at + sizeof size;
     *n = size;
     load.at += sizeof size + size;
+    if (size > REQUEST_MAX) {
+        errno = EMSGSIZE;
+        die("a request");
+    }
+    return out;
+}
+
+static const char *fill_in(struct connection *c, const char *request, size_t n) {
+    c->value = value_next();
+    memcpy(c->filled, request, n);
+    for (char *at = c->filled; (at = memchr(at, 1, (size_t)(c->filled + n - at))); at += values.line) {
+        if (at + values.line > c->filled + n) {
+            errno = EINVAL;
+            die("no room for a value");
+        }
+        memcpy(at, c->value, values.line);
+    }
+    return c->filled;
 }
 
 static void watch(struct connection *c, uint32_t events) {
@@ -132,7 +195,9 @@ static void start(struct connection *c, int64_t due) {
     c->busy = true;
     c->due = due;
     c->got = 0;
-    request_next(&c->out, &c->left);
+    c->out = request_next(&c->left);
+    if (values.n)
+        c->out = fill_in(c, c->out, c->left);
     load.sent++;
     push(c);
 }
@@ -147,17 +212,35 @@ static size_t answer_length(const struct connection *c) {
     return head + (field ? strtoul(field + 17, NULL, 10) : 0);
 }
 
+// Whether another request may be sent that is due at `due`.
+static bool goes_on(int64_t due) {
+    return due < load.end && (!load.most || load.sent < load.most);
+}
+
+static void id_keep(const struct connection *c) {
+    const char *end = memmem(c->in, c->got, "\r\n\r\n", 4);
+    const char *field = memmem(c->in, (size_t)(end - c->in), "\r\nLocation: ", 12);
+    if (!field)
+        return;
+    const char *stop = memchr(field + 12, '\r', (size_t)(end + 2 - field - 12));
+    if (stop - field - 12 > ID_TEXT)
+        fprintf(load.ids, "%.*s\n", ID_TEXT, stop - ID_TEXT);
+}
+
 static void answered(struct connection *c, int64_t now) {
     int status = atoi(c->in + 9);
     load.hundreds[status >= 100 && status < 600 ? status / 100 : 0]++;
     load.answered++;
     histogram[slot_of((uint64_t)((now - c->due) / 1000))]++;
+    if (load.ids && status == 202)
+        id_keep(c);
+    if (load.taken && status == 202)
+        fprintf(load.taken, "%.*s\n", (int)values.line, c->value);
     c->busy = false;
-    if (now >= load.end)
-        return;
-    if (!load.interval)
-        start(c, now_ns());
-    else if (load.next_due <= now) {
+    if (!load.interval) {
+        if (goes_on(now))
+            start(c, now);
+    } else if (load.next_due <= now && goes_on(load.next_due)) {
         start(c, load.next_due);
         load.next_due += load.interval;
     } else
@@ -184,16 +267,31 @@ static void readable(struct connection *c) {
 
 // ---- set-up ----
 
-static void requests_read(const char *path) {
+static const char *file_map(const char *path, size_t *size) {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st;
     if (fd < 0 || fstat(fd, &st) != 0)
         die(path);
-    load.size = (size_t)st.st_size;
-    load.data = mmap(NULL, load.size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
-    if (load.data == MAP_FAILED || load.size < 8)
+    *size = (size_t)st.st_size;
+    const char *data = mmap(NULL, *size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, fd, 0);
+    if (data == MAP_FAILED || *size < 8)
         die(path);
     close(fd);
+    return data;
+}
+
+static void values_read(const char *path) {
+    size_t size;
+    values.data = file_map(path, &size);
+    const char *end = memchr(values.data, '\n', size);
+    values.line = end ? (size_t)(end - values.data) : 0;
+    values.n = size / (values.line + 1);
+    if (values.line == 0 || values.n * (values.line + 1) != size) {
+        errno = EINVAL;
+        die(path);
+    }
+    while (UINT64_C(1) << (2 * values.half_bits) < values.n)
+        values.half_bits++;
 }
 
 static void connect_all(const char *address, int n) {
@@ -216,8 +314,9 @@ static void connect_all(const char *address, int n) {
         struct connection *c = &load.connections[i];
         int on = 1;
         c->in = malloc(ANSWER_MAX);
+        c->filled = values.n ? malloc(REQUEST_MAX) : NULL;
         c->fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (!c->in || c->fd < 0 || connect(c->fd, found->ai_addr, found->ai_addrlen) != 0)
+        if (!c->in || (values.n && !c->filled) || c->fd < 0 || connect(c->fd, found->ai_addr, found->ai_addrlen) != 0)
             die("connect");
         setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         fcntl(c->fd, F_SETFL, O_NONBLOCK);
@@ -230,7 +329,7 @@ static void connect_all(const char *address, int n) {
 
 // Starts what is due on idle connections; what finds none stays due.
 static void start_due(int64_t now) {
-    while (load.n_idle && load.next_due <= now && load.next_due < load.end) {
+    while (load.n_idle && load.next_due <= now && goes_on(load.next_due)) {
         start(&load.connections[load.idle[--load.n_idle]], load.next_due);
         load.next_due += load.interval;
     }
@@ -252,18 +351,20 @@ static void run(void) {
             start(&load.connections[i], load.begin);
     }
     for (;;) {
-        int64_t now = now_ns();
-        if (now >= load.end && (busy() == 0 || now >= load.end + 10 * SECOND_NS))
-            return;
-        int timeout = 100;
+        int64_t now = now_ns(), wait = SECOND_NS / 10;
         if (load.interval) {
             start_due(now);
-            int64_t ahead = (load.next_due - now) / 1000000;
-            timeout = load.n_idle == 0 || ahead > 100 ? 100 : ahead < 0 ? 0 : (int)ahead;
+            if (load.n_idle && goes_on(load.next_due) && load.next_due - now < wait)
+                wait = load.next_due > now ? load.next_due - now : 0;
         }
-        int n = epoll_wait(load.epoll, events, EVENTS_MAX, timeout);
+        bool over = !goes_on(load.interval ? load.next_due : now);
+        if ((over && busy() == 0) || now >= load.end + PATIENCE_S * SECOND_NS)
+            return;
+        // To the microsecond: a driver that spins would take a core from the server.
+        struct timespec timeout = {0, (long)wait};
+        int n = epoll_pwait2(load.epoll, events, EVENTS_MAX, &timeout, NULL);
         if (n < 0 && errno != EINTR)
-            die("epoll_wait");
+            die("epoll_pwait2");
         for (int i = 0; i < n; i++) {
             struct connection *c = events[i].data.ptr;
             if (events[i].events & EPOLLOUT) {
@@ -287,44 +388,63 @@ static double number(const char *text) {
 }
 
 int main(int argc, char **argv) {
-    double seconds = 10, rate = 0;
+    double seconds = 0, rate = 0;
     int connections = 64;
     long skip = 0;
     if (argc < 3) {
-        fprintf(stderr, "usage: load ADDRESS:PORT FILE [--connections N] [--seconds S] [--rate R] [--skip K]\n");
+        fprintf(stderr,
+                "usage: load ADDRESS:PORT FILE [--connections N] [--seconds S] [--rate R] [--requests N] [--values FILE] [--skip K] "
+                "[--ids FILE]\n");
         return 2;
     }
     for (int i = 3; i < argc; i += 2) {
-        double v = number(i + 1 < argc ? argv[i + 1] : NULL);
-        if (strcmp(argv[i], "--connections") == 0)
-            connections = v < 1 ? 1 : v > CONNECTIONS_MAX ? CONNECTIONS_MAX : (int)v;
+        const char *text = i + 1 < argc ? argv[i + 1] : NULL;
+        if (text && strcmp(argv[i], "--values") == 0)
+            values_read(text);
+        else if (text && strcmp(argv[i], "--ids") == 0) {
+            if (!(load.ids = fopen(text, "we")))
+                die(text);
+        } else if (text && strcmp(argv[i], "--taken") == 0) {
+            if (!(load.taken = fopen(text, "we")))
+                die(text);
+        } else if (strcmp(argv[i], "--connections") == 0)
+            connections = number(text) < 1 ? 1 : number(text) > CONNECTIONS_MAX ? CONNECTIONS_MAX : (int)number(text);
         else if (strcmp(argv[i], "--seconds") == 0)
-            seconds = v;
+            seconds = number(text);
         else if (strcmp(argv[i], "--rate") == 0)
-            rate = v;
+            rate = number(text);
+        else if (strcmp(argv[i], "--requests") == 0)
+            load.most = (uint64_t)number(text);
         else if (strcmp(argv[i], "--skip") == 0)
-            skip = (long)v;
+            skip = (long)number(text);
         else {
             fprintf(stderr, "load: what is %s?\n", argv[i]);
             return 2;
         }
     }
-    requests_read(argv[2]);
-    for (const char *unused; skip > 0; skip--) {
-        size_t n;
-        request_next(&unused, &n);
+    if (load.taken && values.n == 0) {
+        fprintf(stderr, "load: --taken is of --values\n");
+        return 2;
     }
+    load.data = file_map(argv[2], &load.size);
+    if (values.n)
+        values.at = (uint64_t)skip;
+    for (size_t n; !values.n && skip > 0; skip--)
+        (void)request_next(&n);
     connect_all(argv[1], connections);
+    prctl(PR_SET_TIMERSLACK, 1000);
     load.begin = now_ns();
     load.next_due = load.begin;
-    load.end = load.begin + (int64_t)(seconds * (double)SECOND_NS);
+    load.end = load.begin + (int64_t)((seconds > 0 ? seconds : load.most ? SECONDS_MAX : 10) * (double)SECOND_NS);
     load.interval = rate > 0 ? (int64_t)((double)SECOND_NS / rate) : 0;
     run();
     double took = (double)(now_ns() - load.begin) / (double)SECOND_NS;
+    if ((load.ids && fclose(load.ids) != 0) || (load.taken && fclose(load.taken) != 0))
+        die("what was to be written down");
     printf("{\"requests\":%llu,\"unanswered\":%llu,\"seconds\":%.3f,\"rate\":%.1f,\"2xx\":%llu,\"4xx\":%llu,\"5xx\":%llu,"
-           "\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"p999_ms\":%.3f}\n",
+           "\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"p999_ms\":%.3f,\"max_ms\":%.3f}\n",
            (unsigned long long)load.answered, (unsigned long long)(load.sent - load.answered), took, (double)load.answered / took,
            (unsigned long long)load.hundreds[2], (unsigned long long)load.hundreds[4], (unsigned long long)load.hundreds[5],
-           percentile(0.5), percentile(0.99), percentile(0.999));
+           percentile(0.5), percentile(0.99), percentile(0.999), percentile(1));
     return 0;
 }

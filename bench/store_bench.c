@@ -97,17 +97,13 @@ static enum err_kind say(struct tx *tx, struct bench *b, const struct order *o, 
 static enum err_kind place_run(struct tx *tx, void *ctx, struct err *err) {
     struct bench *b = ((struct place *)ctx)->b;
     struct sim s;
-    struct task t;
-    int64_t open = 0;
+    int64_t open_orders = 0, open_subscriptions = 0;
     iccid_t iccid = FIRST_ICCID + (int64_t)rng_below(&b->rng, (uint64_t)b->sims);
     arena_reset(&b->arena);
     enum err_kind kind = store_sim_get(tx, iccid, &b->arena, &s, err);
     if (!kind)
-        kind = store_subscription_open_count(tx, iccid, &open, err);
+        kind = store_sim_open(tx, iccid, &open_orders, &open_subscriptions, err);
     if (kind)
-        return kind;
-    kind = store_task_first_open(tx, iccid, &b->arena, &t, err);
-    if (kind != ERR_NOT_FOUND)
         return kind;
     struct order o = {.id = tx_new_id(tx, b->partner.id),
                       .partner_id = b->partner.id,
@@ -122,16 +118,16 @@ static enum err_kind place_run(struct tx *tx, void *ctx, struct err *err) {
                       .correlation_id = STR("5b1a5d1c-4b0b-4c52-9d3e-3c1a2f6d7e8f"),
                       .created = tx_now(tx),
                       .finished = WALL_NONE};
-    t = (struct task){.id = tx_number(tx),
-                      .order_id = o.id,
-                      .partner_id = o.partner_id,
-                      .iccid = iccid,
-                      .kind = TASK_ALLOWANCE_ADD,
-                      .state = TASK_READY,
-                      .due_at = tx_now(tx),
-                      .lease_until = WALL_NONE,
-                      .started = WALL_NONE,
-                      .settled = WALL_NONE};
+    struct task t = {.id = tx_number(tx),
+                     .order_id = o.id,
+                     .partner_id = o.partner_id,
+                     .iccid = iccid,
+                     .kind = TASK_ALLOWANCE_ADD,
+                     .state = TASK_READY,
+                     .due_at = tx_now(tx),
+                     .lease_until = WALL_NONE,
+                     .started = WALL_NONE,
+                     .settled = WALL_NONE};
     kind = store_order_insert(tx, &o, err);
     if (!kind)
         kind = store_task_insert(tx, &t, err);
@@ -166,7 +162,7 @@ static enum err_kind settle_one(struct tx *tx, struct bench *b, const struct tas
                              .sold = o.sold};
     o.state = ORDER_COMPLETED;
     o.finished = now;
-    kind = store_task_delete(tx, t->id, err);
+    kind = store_task_delete(tx, t, err);
     if (!kind)
         kind = store_order_update(tx, &o, err);
     if (!kind)

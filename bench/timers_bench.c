@@ -8,7 +8,7 @@
  * and places orders at a steady pace, each in a job of its own. In each round a part of the subscriptions ends in the same millisecond.
  * Latency, from an order's submission to its answer after the commit, is measured for SECONDS with nothing due and then until the last of
  * them has ended: turn about, because a machine is not the same from one minute to the next. The clock is the system's, with a leap in each
- * round. All at once: one round.
+ * round. All at once: one round. The last line says it all as JSON.
  */
 #include <inttypes.h>
 #include <pthread.h>
@@ -241,8 +241,13 @@ static double ms_at(const struct latencies *l, int64_t n, int64_t percent) {
     return (double)l->ns[(n - 1) * percent / 100] / 1e6;
 }
 
+static int64_t kept(const struct latencies *l) {
+    int64_t n = atomic_load(&l->n);
+    return n < LATENCIES_MAX ? n : LATENCIES_MAX;
+}
+
 static void tell(const char *what, struct latencies *l) {
-    int64_t n = atomic_load(&l->n) < LATENCIES_MAX ? atomic_load(&l->n) : LATENCIES_MAX;
+    int64_t n = kept(l);
     double sum = 0;
     qsort(l->ns, (size_t)n, sizeof *l->ns, by_size);
     for (int64_t i = 0; i < n; i++)
@@ -301,6 +306,10 @@ int main(int argc, char **argv) {
     printf("%" PRId64 " subscriptions ended in %.1f s: %.0f/s\n", b.count, meanwhile.seconds, (double)b.count / meanwhile.seconds);
     tell("nothing due", &usual);
     tell("meanwhile", &meanwhile);
+    printf("{\"subscriptions\":%" PRId64 ",\"at_once\":%" PRId64 ",\"seconds\":%.2f,\"ended_per_s\":%.0f,\"orders_per_s\":%" PRId64
+           ",\"usual\":{\"p50_ms\":%.3f,\"p99_ms\":%.3f},\"meanwhile\":{\"p50_ms\":%.3f,\"p99_ms\":%.3f}}\n",
+           b.count, b.count / b.rounds, meanwhile.seconds, (double)b.count / meanwhile.seconds, b.rate, ms_at(&usual, kept(&usual), 50),
+           ms_at(&usual, kept(&usual), 99), ms_at(&meanwhile, kept(&meanwhile), 50), ms_at(&meanwhile, kept(&meanwhile), 99));
 
     engine_stop(b.engine, 1000);
     store_close(b.store);
