@@ -299,6 +299,7 @@ static void born_write(struct birth births[EVENTS_OF_BIRTH], int64_t i) {
 static void expired_write(struct birth *b, int64_t i) {
     struct uuid id = id_of(i);
     subscription_at(&b->subscription, i, id);
+    b->subscription.state = SUB_ACTIVE;
     b->subscription_was = subscription_was_like(&b->subscription);
     b->subscription.state = SUB_EXPIRED;
     b->subscription.end = SUB_END_EXPIRED;
