@@ -9,8 +9,10 @@
 #define API_ADMIN_H
 
 #include "api/call.h"
+#include "api/timeline.h"
 #include "base/log.h"
 #include "base/money.h"
+#include "core/task.h"
 #include "store/store_partner.h"
 
 // ---- partners (admin_partner.c) ----
@@ -104,6 +106,26 @@ enum err_kind admin_subscription_list_work(struct call *c, struct tx *tx, struct
 void admin_subscription_list_reply(struct call *c);
 enum err_kind admin_subscription_get_work(struct call *c, struct tx *tx, struct err *err);
 void admin_subscription_get_reply(struct call *c);
+
+// An order with all that is known of it, and its members as JSON, without links; the same of a subscription.
+struct admin_order {
+    struct order order;
+    struct partner partner;
+    struct task *tasks;
+    size_t n;
+    struct timeline timeline; // timeline_read's
+};
+NODISCARD enum err_kind admin_order_read(struct tx *tx, struct uuid id, struct arena *a, struct admin_order *out, struct err *err);
+void admin_order_put(struct jw *w, const struct admin_order *o);
+void admin_subscription_put(struct jw *w, const struct subscription *s, struct str partner);
+
+// ---- the archive (admin_archive.c) ----
+enum err_kind admin_archive_read_parse(struct call *c, struct err *err);
+enum err_kind admin_archive_read_work(struct call *c, struct tx *tx, struct err *err);
+void admin_archive_read_reply(struct call *c);
+enum err_kind admin_archive_drop_parse(struct call *c, struct err *err);
+enum err_kind admin_archive_drop_work(struct call *c, struct tx *tx, struct err *err);
+void admin_archive_drop_reply(struct call *c);
 
 // ---- the server itself (admin_server.c) ----
 enum err_kind admin_key_rotate_work(struct call *c, struct tx *tx, struct err *err);

@@ -154,36 +154,37 @@ void admin_order_list_reply(struct call *c) {
 // ---- GET /admin/v1/orders/{id} ----
 
 struct admin_order_get {
-    struct order order;
-    struct partner partner;
-    struct task *tasks;
-    size_t n;
-    struct timeline timeline;
+    struct admin_order o;
     int64_t retried;
 };
 
-static enum err_kind find_order(struct call *c, struct tx *tx, struct admin_order_get *s, struct err *err) {
-    struct uuid id;
-    enum err_kind kind = ERR_NOT_FOUND;
-    if (uuid_parse(c->params[0], &id)) {
-        c->order_id = id;
-        kind = store_order_get(tx, id, c->arena, &s->order, err);
-    }
-    if (kind == ERR_NOT_FOUND)
-        return err_set(err, ERR_NOT_FOUND, "id: there is no such order");
-    if (kind == ERR_NONE)
-        kind = store_partner_get(tx, s->order.partner_id, c->arena, &s->partner, err);
+enum err_kind admin_order_read(struct tx *tx, struct uuid id, struct arena *a, struct admin_order *out, struct err *err) {
+    enum err_kind kind = store_order_get(tx, id, a, &out->order, err);
+    if (kind)
+        return kind;
+    kind = store_partner_get(tx, out->order.partner_id, a, &out->partner, err);
     if (kind == ERR_NOT_FOUND)
         return err_set(err, ERR_CORRUPT, "the order's partner is not in the store");
-    if (kind == ERR_NONE)
-        kind = store_task_of_order(tx, id, c->arena, &s->tasks, &s->n, err);
-    return kind;
+    return kind ? kind : store_task_of_order(tx, id, a, &out->tasks, &out->n, err);
+}
+
+static enum err_kind find_order(struct call *c, struct tx *tx, struct admin_order *o, struct err *err) {
+    struct uuid id;
+    if (!uuid_parse(c->params[0], &id))
+        return err_set(err, ERR_NOT_FOUND, "id: there is no such order");
+    c->order_id = id;
+    enum err_kind kind = admin_order_read(tx, id, c->arena, o, err);
+    return kind == ERR_NOT_FOUND ? order_not_found(tx, id, uuid_partner(id), err) : kind;
+}
+
+static enum err_kind read_timeline(struct call *c, struct tx *tx, struct admin_order *o, struct err *err) {
+    return timeline_read(tx, &o->order, &o->partner, c->arena, &o->timeline, err);
 }
 
 enum err_kind admin_order_get_work(struct call *c, struct tx *tx, struct err *err) {
     struct admin_order_get *s = c->state = arena_new(c->arena, struct admin_order_get);
-    enum err_kind kind = s ? find_order(c, tx, s, err) : call_no_memory(err);
-    return kind ? kind : timeline_read(tx, &s->order, &s->partner, c->arena, &s->timeline, err);
+    enum err_kind kind = s ? find_order(c, tx, &s->o, err) : call_no_memory(err);
+    return kind ? kind : read_timeline(c, tx, &s->o, err);
 }
 
 static void put_task(struct jw *w, const struct task *t) {
@@ -206,17 +207,21 @@ static void put_task(struct jw *w, const struct task *t) {
     jw_end_object(w);
 }
 
+void admin_order_put(struct jw *w, const struct admin_order *o) {
+    put_order(w, &o->order, o->partner.client_id, true);
+    jw_array(w, "tasks");
+    for (size_t i = 0; i < o->n; i++)
+        put_task(w, &o->tasks[i]);
+    jw_end_array(w);
+    timeline_put(w, "timeline", &o->timeline);
+}
+
 void admin_order_get_reply(struct call *c) {
     const struct admin_order_get *s = c->state;
     struct jw w = call_json(c, 200);
     jw_object(&w, NULL);
-    put_order(&w, &s->order, s->partner.client_id, true);
-    jw_array(&w, "tasks");
-    for (size_t i = 0; i < s->n; i++)
-        put_task(&w, &s->tasks[i]);
-    jw_end_array(&w);
-    timeline_put(&w, "timeline", &s->timeline);
-    put_links(c, &w, &s->order, s->partner.client_id);
+    admin_order_put(&w, &s->o);
+    put_links(c, &w, &s->o.order, s->o.partner.client_id);
     jw_end_object(&w);
 }
 
@@ -226,22 +231,22 @@ enum err_kind admin_order_retry_work(struct call *c, struct tx *tx, struct err *
     struct admin_order_get *s = c->state = arena_new(c->arena, struct admin_order_get);
     if (!s)
         return call_no_memory(err);
-    enum err_kind kind = find_order(c, tx, s, err);
-    for (size_t i = 0; kind == ERR_NONE && i < s->n; i++) {
-        if (!task_retry(&s->tasks[i], tx_now(tx)))
+    enum err_kind kind = find_order(c, tx, &s->o, err);
+    for (size_t i = 0; kind == ERR_NONE && i < s->o.n; i++) {
+        if (!task_retry(&s->o.tasks[i], tx_now(tx)))
             continue;
         s->retried++;
-        kind = store_task_update(tx, &s->tasks[i], err);
+        kind = store_task_update(tx, &s->o.tasks[i], err);
     }
     if (kind == ERR_NONE && s->retried == 0)
         return err_set(err, ERR_CONFLICT, "id: no task of this order is parked");
     if (kind == ERR_NONE)
         tx_news(tx, NEWS_TASKS);
-    return kind ? kind : timeline_read(tx, &s->order, &s->partner, c->arena, &s->timeline, err);
+    return kind ? kind : read_timeline(c, tx, &s->o, err);
 }
 
 void admin_order_retry_reply(struct call *c) {
     const struct admin_order_get *s = c->state;
     admin_order_get_reply(c);
-    ADMIN_LOG(c, "order_retried", LOG_ID("order", s->order.id), LOG_INT("tasks", s->retried));
+    ADMIN_LOG(c, "order_retried", LOG_ID("order", s->o.order.id), LOG_INT("tasks", s->retried));
 }

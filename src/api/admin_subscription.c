@@ -5,11 +5,10 @@
 
 #define EMAIL_MAX_BYTES 254
 
-static void put_subscription(struct call *c, struct jw *w, const struct subscription *s, struct str partner) {
+void admin_subscription_put(struct jw *w, const struct subscription *s, struct str partner) {
     char id[LONG_ID_TEXT], iccid[ICCID_TEXT];
     long_id_format(s->id, id);
     iccid_format(s->iccid, iccid);
-    jw_object(w, NULL);
     jw_text(w, "id", id);
     jw_str_if(w, "partner", partner);
     jw_str(w, "name", s->name);
@@ -26,9 +25,16 @@ static void put_subscription(struct call *c, struct jw *w, const struct subscrip
     jw_text(w, "balance_units", "Bytes");
     jw_date_if(w, "balance_as_of", s->balance_as_of);
     admin_money(w, "sold_product_price", "sold_product_currency", &s->sold);
+}
+
+static void put_subscription(struct call *c, struct jw *w, const struct subscription *s, struct str partner) {
+    char id[LONG_ID_TEXT], iccid[ICCID_TEXT], order[UUID_TEXT];
+    long_id_format(s->id, id);
+    iccid_format(s->iccid, iccid);
+    jw_object(w, NULL);
+    admin_subscription_put(w, s, partner);
     jw_object(w, "_metadata");
     jw_object(w, "links");
-    char order[UUID_TEXT];
     uuid_format(s->id, order); // a subscription's key is its order's
     call_link(c, w, "_self", "/admin/v1/subscriptions/%s", id);
     call_link(c, w, "_order", "/admin/v1/orders/%s", order);
@@ -97,14 +103,14 @@ struct admin_subscription {
 enum err_kind admin_subscription_get_work(struct call *c, struct tx *tx, struct err *err) {
     struct admin_subscription *s = c->state = arena_new(c->arena, struct admin_subscription);
     struct admin_names names = {0};
-    struct uuid id;
+    struct uuid id = {{0}};
     if (!s)
         return call_no_memory(err);
     enum err_kind kind = ERR_NOT_FOUND;
     if (long_id_parse(c->params[0], &id))
         kind = store_subscription_get(tx, id, c->arena, &s->subscription, err);
     if (kind == ERR_NOT_FOUND)
-        return err_set(err, ERR_NOT_FOUND, "id: there is no such subscription");
+        return subscription_not_found(tx, id, uuid_partner(id), err);
     return kind == ERR_NONE ? admin_name_of(c, tx, &names, s->subscription.partner_id, &s->partner, err) : kind;
 }
 

@@ -51,17 +51,13 @@ struct order_get {
     struct order order;
 };
 
-static enum err_kind no_such_order(struct err *err) {
-    return err_set(err, ERR_NOT_FOUND, "id: there is no such order");
-}
-
 enum err_kind order_get_parse(struct call *c, struct err *err) {
     struct order_get *s = arena_new(c->arena, struct order_get);
     if (!s)
         return call_no_memory(err);
     c->state = s;
     if (!uuid_parse(c->params[0], &s->id))
-        return no_such_order(err);
+        return err_set(err, ERR_NOT_FOUND, "id: there is no such order");
     c->order_id = s->id;
     return call_may_wait(c, s->id, UINT64_C(1) << EVENT_ORDER_COMPLETED | UINT64_C(1) << EVENT_ORDER_FAILED, err);
 }
@@ -70,7 +66,7 @@ enum err_kind order_get_work(struct call *c, struct tx *tx, struct err *err) {
     struct order_get *s = c->state;
     enum err_kind kind = store_order_get(tx, s->id, c->arena, &s->order, err);
     if (kind == ERR_NOT_FOUND)
-        return no_such_order(err);
+        return order_not_found(tx, s->id, c->partner.id, err);
     if (kind != ERR_NONE)
         return kind;
     if (s->order.partner_id != c->partner.id)

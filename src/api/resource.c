@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/resource.h"
 
+#include "base/date.h"
+#include "store/store_archive.h"
 #include "store/store_sim.h"
 
 enum err_kind call_no_memory(struct err *err) {
@@ -36,4 +38,27 @@ enum err_kind call_sim(struct call *c, struct tx *tx, struct sim *out, struct er
     if (kind == ERR_NONE)
         *out = sim;
     return kind;
+}
+
+static enum err_kind not_found(struct tx *tx, const char *what, struct uuid id, int64_t partner_id, struct err *err) {
+    struct wall before = WALL_NONE;
+    char date[DATE_TEXT];
+    if (!uuid_is_zero(id) && uuid_partner(id) == partner_id) {
+        enum err_kind kind = store_archive_marked(tx, partner_id, &before, err);
+        if (kind)
+            return kind;
+    }
+    if (!wall_set(before) || uuid_time(id).ms >= before.ms)
+        return err_set(err, ERR_NOT_FOUND, "id: there is no such %s", what);
+    date_format(before, date);
+    return err_set(err, ERR_NOT_FOUND, "id: there is no such %s here; those of before %s that have ended were archived: ask the operator",
+                   what, date);
+}
+
+enum err_kind order_not_found(struct tx *tx, struct uuid id, int64_t partner_id, struct err *err) {
+    return not_found(tx, "order", id, partner_id, err);
+}
+
+enum err_kind subscription_not_found(struct tx *tx, struct uuid id, int64_t partner_id, struct err *err) {
+    return not_found(tx, "subscription", id, partner_id, err);
 }

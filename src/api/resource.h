@@ -25,4 +25,9 @@ iccid_t query_iccid(struct call *c, const char *name, struct err *err);
 // activated; ERR_DENIED when it is another partner's.
 NODISCARD enum err_kind call_sim(struct call *c, struct tx *tx, struct sim *out, struct err *err);
 
+// There is no such order (subscription): ERR_NOT_FOUND, and when orders of that time may have been archived, that they may. Where the id
+// names another partner than `partner_id`, or was none (zero), nothing of that kind is said.
+NODISCARD enum err_kind order_not_found(struct tx *tx, struct uuid id, int64_t partner_id, struct err *err);
+NODISCARD enum err_kind subscription_not_found(struct tx *tx, struct uuid id, int64_t partner_id, struct err *err);
+
 #endif

@@ -127,6 +127,10 @@ const struct route api_routes[] = {
     {HTTP_POST, "/admin/v1/usage",         ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON, admin_usage_parse,         admin_usage_work,         admin_usage_reply},
     {HTTP_GET,  "/admin/v1/usage/unrated", ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, admin_usage_unrated_parse, admin_usage_unrated_work, admin_usage_unrated_reply},
 
+    // ---- operators: the archive ----
+    {HTTP_GET,  "/admin/v1/archive/orders",      ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, admin_archive_read_parse, admin_archive_read_work, admin_archive_read_reply},
+    {HTTP_POST, "/admin/v1/archive/orders/drop", ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON, admin_archive_drop_parse, admin_archive_drop_work, admin_archive_drop_reply},
+
     // ---- operators: the server ----
     {HTTP_POST, "/admin/v1/keys/rotate", ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_NONE, NULL, admin_key_rotate_work, admin_key_rotate_reply},
     {HTTP_GET,  "/admin/v1/status",      ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, NULL, admin_status_work,     admin_status_reply},

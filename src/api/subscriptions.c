@@ -70,12 +70,12 @@ enum err_kind subscription_get_work(struct call *c, struct tx *tx, struct err *e
     if (!s)
         return call_no_memory(err);
     c->state = s;
-    struct uuid id;
+    struct uuid id = {{0}};
     enum err_kind kind = ERR_NOT_FOUND;
     if (long_id_parse(c->params[0], &id))
         kind = store_subscription_get(tx, id, c->arena, s, err);
     if (kind == ERR_NOT_FOUND)
-        return err_set(err, ERR_NOT_FOUND, "id: there is no such subscription");
+        return subscription_not_found(tx, id, c->partner.id, err);
     if (kind == ERR_NONE && s->partner_id != c->partner.id)
         return err_set(err, ERR_DENIED, "id: the subscription belongs to another partner");
     return kind;

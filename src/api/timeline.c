@@ -251,7 +251,7 @@ struct order_timeline {
 
 enum err_kind order_timeline_work(struct call *c, struct tx *tx, struct err *err) {
     struct order_timeline *s = c->state = arena_new(c->arena, struct order_timeline);
-    struct uuid id;
+    struct uuid id = {{0}};
     if (!s)
         return call_no_memory(err);
     enum err_kind kind = ERR_NOT_FOUND;
@@ -260,7 +260,7 @@ enum err_kind order_timeline_work(struct call *c, struct tx *tx, struct err *err
         kind = store_order_get(tx, id, c->arena, &s->order, err);
     }
     if (kind == ERR_NOT_FOUND)
-        return err_set(err, ERR_NOT_FOUND, "id: there is no such order");
+        return order_not_found(tx, id, c->partner.id, err);
     if (kind)
         return kind;
     if (s->order.partner_id != c->partner.id)
