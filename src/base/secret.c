@@ -23,6 +23,27 @@ void sha256_of(struct str data, uint8_t out[32]) {
     CHECK(EVP_Digest(data.p, data.n, out, NULL, sha256, NULL) == 1);
 }
 
+// A name of ours for OpenSSL's context.
+static EVP_MD_CTX *context_of(struct sha256 *s) {
+    return (EVP_MD_CTX *)(void *)s;
+}
+
+struct sha256 *sha256_begin(void) {
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    pthread_once(&sha256_once, fetch_sha256);
+    CHECK(ctx && EVP_DigestInit_ex2(ctx, sha256, NULL) == 1);
+    return (struct sha256 *)(void *)ctx;
+}
+
+void sha256_add(struct sha256 *s, struct str data) {
+    CHECK(EVP_DigestUpdate(context_of(s), data.p, data.n) == 1);
+}
+
+void sha256_end(struct sha256 *s, uint8_t out[32]) {
+    CHECK(!out || EVP_DigestFinal_ex(context_of(s), out, NULL) == 1);
+    EVP_MD_CTX_free(context_of(s));
+}
+
 void hmac_sha256_of(const void *key, size_t n, struct str data, uint8_t out[32]) {
     unsigned written = 0;
     CHECK(n <= SECRET_MAX);

@@ -27,6 +27,11 @@ bool secret_matches(struct str secret, const struct secret_hash *hash);         
 bool secret_equal(struct str a, struct str b);                                          // constant time for equal lengths
 void secret_wipe(void *p, size_t n);                                                    // not optimised away
 void sha256_of(struct str data, uint8_t out[32]);
+// The same of what comes piece by piece. sha256_end frees; `out` NULL: nobody wants to know.
+struct sha256;
+struct sha256 *sha256_begin(void);
+void sha256_add(struct sha256 *s, struct str data);
+void sha256_end(struct sha256 *s, uint8_t out[32]);
 void hmac_sha256_of(const void *key, size_t n, struct str data, uint8_t out[32]); // RFC 2104
 
 #endif

@@ -145,7 +145,8 @@ void print_rows(const char *heading, const json_t *array, const struct list_colu
     json_t *row;
     begin_table(&t, columns, n);
     buf_init(&out, OUT_MAX);
-    buf_printf(&out, "\n%s\n", heading);
+    if (heading)
+        buf_printf(&out, "\n%s\n", heading);
     for (i = 0; i < json_array_size(array); i++) {
         row = json_array_get(array, i);
         add_cells(&t, row, columns, n);

@@ -23,7 +23,7 @@ enum ending print_list(struct session *s, enum client_side side, const struct bu
 void print_members(const json_t *o);
 // One line in the manner of print_members; nothing when the member is not there.
 void print_member(const json_t *o, const char *path, const char *name);
-// A heading and a table of an array that an answer holds.
+// A heading (NULL: none) and a table of an array that an answer holds.
 void print_rows(const char *heading, const json_t *array, const struct list_column *columns, size_t n);
 // A line for people on standard output; nothing with --json.
 void print_line(const struct session *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
