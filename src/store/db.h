@@ -2,9 +2,9 @@
 /*
  * db.h - the driver seam: what a database must do for the store. Only store/ sees it.
  *
- * A driver is one struct of functions (db_sqlite.c; later db_pg.c); a wrapper that traces, or fails the nth call, is a driver too.
- * Statements are rows of one table (statements.h) with the SQL of each dialect, all prepared at open, so that a typo fails at start.
- * Parameters are numbered ?1, ?2 ... in every dialect; the driver translates.
+ * A driver is one struct of functions (db_sqlite.c, db_pg.c); a wrapper that traces, or fails the nth call, is a driver too.
+ * Statements are rows of one table (statements.h), all prepared at open, so that a typo fails at start. Parameters are numbered ?1, ?2 ...;
+ * a driver translates what its database says in other words (db_pg_sql.h).
  *
  * A connection belongs to one thread at a time. Writing statements may be deferred by the driver until the next read of the same tables or
  * the commit (PostgreSQL batches them); so a writing verb learns of a conflict either from db_exec or, at the latest, from db_commit, and
@@ -41,7 +41,7 @@ static inline struct db_value db_null(void) {
 
 struct db; // a connection; drivers embed it first in their own struct
 
-enum db_dialect { DB_SQLITE, DB_DIALECTS }; // which column of the statements table, and which folder of migrations
+enum db_dialect { DB_SQLITE, DB_PG, DB_DIALECTS }; // which folder of migrations
 
 // What db_driver.upkeep asks for.
 enum db_upkeep { DB_UPKEEP_DONE, DB_UPKEEP_ALONE };
@@ -49,7 +49,7 @@ enum db_upkeep { DB_UPKEEP_DONE, DB_UPKEEP_ALONE };
 struct db_driver {
     const char *name; // "sqlite"
     enum db_dialect dialect;
-    bool alone; // while the writer has the database open, nobody else writes to it: what it has read stays true
+    bool alone; // while the writer has the database open, nobody else writes to it
     // Opens one connection. `self` is this struct, or the one that embeds it (wrappers). `writer`: the one that writes (takes the store for
     // itself, sets and checks durability); others are read-only and opened later. A file that is not ours is left as it is: ERR_CONFLICT.
     enum err_kind (*open)(const struct db_driver *self, const char *location, bool writer, bool may_create, struct db **out,
@@ -88,8 +88,10 @@ struct db_driver {
 };
 struct db {
     const struct db_driver *driver;
+    bool others; // set by a writer's begin: somebody else has written since its last commit; what it remembers counts no more
 };
 
 extern const struct db_driver db_sqlite; // db_sqlite.c
+extern const struct db_driver db_pg;     // db_pg.c; only where there is libpq (TOPUPD_POSTGRESQL)
 
 #endif

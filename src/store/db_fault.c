@@ -85,7 +85,9 @@ static enum err_kind fault_prepare(struct db *db, struct err *err) {
 static enum err_kind fault_begin(struct db *db, struct err *err) {
     if (hits(of(db)->fault, false)) // there is no transaction to lose
         return refuse(of(db)->fault, err);
-    return of(db)->inner->driver->begin(of(db)->inner, err);
+    enum err_kind kind = of(db)->inner->driver->begin(of(db)->inner, err);
+    db->others = of(db)->inner->others;
+    return kind;
 }
 static enum err_kind fault_savepoint(struct db *db, struct err *err) {
     PASS(savepoint(c->inner, err));

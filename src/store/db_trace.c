@@ -59,7 +59,9 @@ static enum err_kind trace_prepare(struct db *db, struct err *err) {
     return note(db, "prepare", "", INNER(prepare(of(db)->inner, err)));
 }
 static enum err_kind trace_begin(struct db *db, struct err *err) {
-    return note(db, "begin", "", INNER(begin(of(db)->inner, err)));
+    enum err_kind kind = INNER(begin(of(db)->inner, err));
+    db->others = of(db)->inner->others;
+    return note(db, "begin", "", kind);
 }
 static enum err_kind trace_commit(struct db *db, struct err *err) {
     return note(db, "commit", "", INNER(commit(of(db)->inner, err)));

@@ -5,11 +5,15 @@
 
 static enum err_kind apply(struct db *db, const struct migration *m, struct err *err) {
     const struct db_driver *d = db->driver;
+    int64_t version = 0;
     enum err_kind kind = d->begin(db, err);
     if (kind)
         return kind;
-    kind = d->script(db, m->sql, err);
-    if (!kind)
+    kind = d->version(db, &version, err); // another program may have been quicker
+    bool done = version >= m->version;
+    if (!kind && !done)
+        kind = d->script(db, m->sql, err);
+    if (!kind && !done)
         kind = d->set_version(db, m->version, err);
     if (!kind)
         kind = d->commit(db, err);
@@ -18,13 +22,17 @@ static enum err_kind apply(struct db *db, const struct migration *m, struct err 
     return kind;
 }
 
-enum err_kind migrate(struct db *db, bool *fresh, struct err *err) {
+enum err_kind migrate(struct db *db, int64_t *from, int64_t *to, struct err *err) {
     const struct migration *list = NULL;
     size_t count = 0;
     switch (db->driver->dialect) {
     case DB_SQLITE:
         list = migrations_sqlite;
         count = migrations_sqlite_count;
+        break;
+    case DB_PG:
+        list = migrations_pg;
+        count = migrations_pg_count;
         break;
     case DB_DIALECTS:
         break;
@@ -45,6 +53,7 @@ enum err_kind migrate(struct db *db, bool *fresh, struct err *err) {
         if (kind)
             return kind;
     }
-    *fresh = version == 0;
+    *from = version;
+    *to = newest;
     return ERR_NONE;
 }

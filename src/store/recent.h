@@ -3,8 +3,8 @@
  * recent.h - rows that the writer has just written or read. Private to store/.
  *
  * The engine's turn follows an order's acceptance within milliseconds and asks for the same order, tasks, SIM and product: a look here
- * costs a tenth of the statement. Only for a writer that is the only one there is (db_driver.alone): then a row is what it last wrote or
- * read.
+ * costs a tenth of the statement. A row is what it last wrote or read, as long as nobody else writes; when another node has, all is dropped
+ * (db.others).
  *
  * A statement that writes drops all that is here, unless the table of statements says DB_KEEPS: then it touches none of these rows, or its
  * verb puts or drops the one it changes. When a transaction is undone all is dropped, too (tx_forget).

@@ -39,7 +39,7 @@
 #define SIM_OF_ALL SIM_FILTER("(?4 = 0 OR partner_id IS NULL) AND (?1 IS NULL OR partner_id = ?1)", "(?3 = -1 OR service = ?3)")
 #define SIM_OF_PARTNER SIM_FILTER("partner_id = ?1 AND ?4 = 0", "(?3 = -1 OR service = ?3)")
 #define SIM_OF_ACTIVE SIM_FILTER("partner_id = ?1 AND ?4 = 0", "service = 2 AND ?3 = 2")
-#define SIM_COUNT(of_) "SELECT count(*) FROM (SELECT 1 FROM sim WHERE " of_ " LIMIT ?5)"
+#define SIM_COUNT(of_) "SELECT count(*) FROM (SELECT 1 FROM sim WHERE " of_ " LIMIT ?5) AS n"
 #define SIM_PAGE " AND iccid > ?5 ORDER BY iccid LIMIT ?6 OFFSET ?7"
 
 #define IMPORT_COLUMNS "iccid, partner_id, type, service, esim, imsi, msisdn, eid, matching_id, smdp, activated, modified"
@@ -78,7 +78,7 @@
 // Lists of orders. ?1 partner, ?2 created after, ?3 before, ?4 state, ?5 correlation id, ?6 reference, ?7 ICCID, ?8 lowest id of a live
 // partner's orders created after ?2, ?9 an id above all created before ?3, ?10 rows looked at, ?11 limit, ?12 offset.
 #define ORDER_KEY "SELECT 0, o.id, o.iccid FROM "
-#define ORDER_COUNT(from_) "SELECT count(*) FROM (SELECT 1 FROM " from_ " LIMIT ?11 OFFSET ?12)"
+#define ORDER_COUNT(from_) "SELECT count(*) FROM (SELECT 1 FROM " from_ " LIMIT ?11 OFFSET ?12) AS n"
 #define ORDER_PAGE " ORDER BY o.id DESC LIMIT ?11 OFFSET ?12"
 #define ORDER_FILTER                                                                                                                       \
     " AND (?2 IS NULL OR o.created > ?2) AND (?3 IS NULL OR o.created < ?3) AND (?4 IS NULL OR o.state = ?4)"                              \
@@ -118,7 +118,7 @@
 #define SUBSCRIPTION_FROM " FROM subscription s JOIN product p ON p.id = s.product_id "
 // Lists of subscriptions. ?1 partner, ?2 created after, ?3 before, ?4 state, ?5 ICCID, ?6 email, ?7 product, ?8 limit, ?9 offset.
 #define SUBSCRIPTION_KEY "SELECT s.created, s.id, s.iccid FROM "
-#define SUBSCRIPTION_COUNT(from_) "SELECT count(*) FROM (SELECT 1 FROM " from_ " LIMIT ?8 OFFSET ?9)"
+#define SUBSCRIPTION_COUNT(from_) "SELECT count(*) FROM (SELECT 1 FROM " from_ " LIMIT ?8 OFFSET ?9) AS n"
 #define SUBSCRIPTION_PAGE " ORDER BY s.created DESC, s.id DESC LIMIT ?8 OFFSET ?9"
 #define SUBSCRIPTION_FILTER                                                                                                                \
     " AND s.created > ?2 AND s.created < ?3 AND (?4 IS NULL OR s.state = ?4) AND (?5 IS NULL OR s.iccid = ?5)"                             \
@@ -384,7 +384,7 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_USAGE_BOOK] =
         WRITE_KEEPS("usage_book", "INSERT INTO usage_booking (usage_id, step, subscription_id, bytes) VALUES (?1, ?2, ?3, ?4)"),
     [ST_USAGE_UNRATED] = READS("usage_unrated", "SELECT " USAGE_COLUMNS " FROM " USAGE_UNRATED " ORDER BY id DESC LIMIT ?3 OFFSET ?4"),
-    [ST_USAGE_UNRATED_COUNT] = READS("usage_unrated_count", "SELECT count(*) FROM (SELECT 1 FROM " USAGE_UNRATED " LIMIT ?3)"),
+    [ST_USAGE_UNRATED_COUNT] = READS("usage_unrated_count", "SELECT count(*) FROM (SELECT 1 FROM " USAGE_UNRATED " LIMIT ?3) AS n"),
 
     // ---- event ----
     [ST_SEQUENCE_GET] = READS("sequence_get", "SELECT coalesce((SELECT last FROM partner_sequence WHERE partner_id = ?1), 0)"),

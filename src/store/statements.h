@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * statements.h - every statement the store runs, one table: name and the SQL of each dialect.
+ * statements.h - every statement the store runs, one table: name and SQL, in SQLite's words (PostgreSQL's: db_pg_sql.h).
  *
  * All are prepared when a connection opens, so a typo fails at start. Parameters are ?1, ?2 ... and each number up to the highest is used.
  */

@@ -11,6 +11,7 @@
 #include "store/store.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +26,7 @@ struct store {
     struct store_options o;
     const struct db_driver *driver;
     char *location;
-    bool fresh;
+    int64_t schema_from, schema_to; // what this open made of it
 
     struct tx writer; // the writer thread's
 
@@ -78,7 +79,10 @@ static enum err_kind begin(struct store *s, struct err *err) {
     tx->news = 0;
     tx->told = 0;
     tx->now = clock_wall(s->o.clock);
-    return tx->db->driver->begin(tx->db, err);
+    enum err_kind kind = tx->db->driver->begin(tx->db, err);
+    if (!kind && tx->db->others)
+        tx_others(tx);
+    return kind;
 }
 
 static void undo_all(struct store *s) {
@@ -484,13 +488,42 @@ enum err_kind store_check(struct store *s, struct err *err) {
 
 // ---- opening and closing ----
 
+bool store_is_remote(const char *location) {
+    struct str s = str_of(location);
+    return str_starts(s, "postgresql://") || str_starts(s, "postgres://");
+}
+
+// The password stands between the first colon behind :// and the last @ before the path, or in the query.
+void store_name(const char *location, char *out, size_t size) {
+    const char *begin = store_is_remote(location) ? strstr(location, "://") + 3 : NULL;
+    if (!begin) {
+        snprintf(out, size, "%s", location);
+        return;
+    }
+    size_t authority = strcspn(begin, "/?"), hosts = 0;
+    for (size_t i = 0; i < authority; i++)
+        hosts = begin[i] == '@' ? i + 1 : hosts;
+    size_t path = strcspn(begin + authority, "?");
+    snprintf(out, size, "postgresql://%.*s", (int)(authority - hosts + path), begin + hosts);
+}
+
 static enum err_kind choose_driver(const struct store_options *o, const struct db_driver **out, struct err *err) {
     struct str location = str_of(o->location);
     if (location.n == 0)
         return err_set(err, ERR_INVALID, "store: a data folder is needed");
-    if (!o->driver && (str_starts(location, "postgresql://") || str_starts(location, "postgres://")))
-        return err_set(err, ERR_INVALID, "store: this topupd was built without PostgreSQL");
-    *out = o->driver ? o->driver : &db_sqlite;
+    if (o->driver) {
+        *out = o->driver;
+        return ERR_NONE;
+    }
+    if (store_is_remote(o->location)) {
+#ifdef TOPUPD_POSTGRESQL
+        *out = &db_pg;
+        return ERR_NONE;
+#else
+        return err_set(err, ERR_INVALID, "store: this topupd was built without PostgreSQL (libpq)");
+#endif
+    }
+    *out = &db_sqlite;
     return ERR_NONE;
 }
 
@@ -499,7 +532,7 @@ static enum err_kind open_writer(struct store *s, struct err *err) {
     struct tx *tx = &s->writer;
     enum err_kind kind = d->open(d, s->location, true, s->o.may_create, &tx->db, err);
     if (!kind)
-        kind = migrate(tx->db, &s->fresh, err);
+        kind = migrate(tx->db, &s->schema_from, &s->schema_to, err);
     if (!kind)
         kind = d->prepare(tx->db, err);
     if (!kind)
@@ -545,7 +578,7 @@ enum err_kind store_open(const struct store_options *o, struct store **out, stru
     pthread_cond_init(&s->pool_changed, NULL);
     tx_init(&s->writer, s, true);
     id_gen_init(&s->writer.ids, o->rng);
-    if (driver->alone && o->recent)
+    if (o->recent)
         s->writer.recent = recent_open(o->recent);
 
     kind = open_writer(s, err);
@@ -569,7 +602,9 @@ static enum err_kind backup_driver(const char *location, const struct db_driver 
     struct store_options o = {.location = location};
     enum err_kind kind = choose_driver(&o, out, err);
     if (!kind && !(*out)->backup)
-        kind = err_set(err, ERR_INVALID, "this database is backed up with its own tools");
+        kind = err_set(err, ERR_INVALID,
+                       "a store on PostgreSQL is backed up and restored with PostgreSQL's own tools, such as pg_dump and"
+                       " pg_basebackup");
     return kind;
 }
 
@@ -622,7 +657,12 @@ void store_on_commit(struct store *s, unsigned news, void (*fn)(void *ctx, unsig
 }
 
 bool store_is_fresh(const struct store *s) {
-    return s->fresh;
+    return s->schema_from == 0;
+}
+
+void store_schema(const struct store *s, int64_t *from, int64_t *to) {
+    *from = s->schema_from;
+    *to = s->schema_to;
 }
 
 bool store_is_alone(const struct store *s) {

@@ -30,7 +30,7 @@ struct store;
 struct tx;
 
 struct store_options {
-    const char *location; // folder (made when missing, mode 0700); the database is topupd.db in it
+    const char *location; // folder (made when missing, mode 0700); the database is topupd.db in it. Or postgresql://...
     const struct clock *clock;
     const struct rng *rng;
     size_t queue_max;               // jobs that may wait; beyond it ERR_BUSY
@@ -38,7 +38,7 @@ struct store_options {
     int readers;                    // reading connections kept
     size_t recent;                  // rows of each kind the writer keeps in memory (recent.h), a power of two; 0: none
     bool threaded;                  // false: jobs run inside store_submit, on the caller's thread (simulation, tools)
-    bool may_create;                // false: a missing store is an error
+    bool may_create;                // false: a missing store is an error (on PostgreSQL: one without our tables)
     const struct db_driver *driver; // NULL: chosen by the location; tests set a wrapper (db_fault.h, db_trace.h)
 };
 void store_options_default(struct store_options *o);
@@ -48,7 +48,11 @@ void store_options_default(struct store_options *o);
 NODISCARD enum err_kind store_open(const struct store_options *o, struct store **out, struct err *err);
 // Finishes what is queued, commits, closes. NULL is fine.
 void store_close(struct store *s);
-bool store_is_fresh(const struct store *s); // it was created by this store_open
+bool store_is_fresh(const struct store *s);                           // it was created by this store_open
+void store_schema(const struct store *s, int64_t *from, int64_t *to); // the version that this store_open found and the one it made
+bool store_is_remote(const char *location);                           // postgresql://..., not a folder
+#define STORE_NAME_MAX 1024
+void store_name(const char *location, char *out, size_t size); // the location without user and password: for people and logs
 bool store_is_alone(const struct store *s); // nobody else writes to it while it is open: what one process keeps in memory stays true
 const struct clock *store_clock(const struct store *s);
 

@@ -431,6 +431,23 @@ static void everything_is_there_after_reopening(void **state) {
     OK(store_ping(f->store, err));
 }
 
+static void a_locations_secrets_are_not_named(void **state) {
+    (void)state;
+    static const struct {
+        const char *location, *name;
+    } names[] = {
+        {"/var/lib/topupd", "/var/lib/topupd"},
+        {"postgresql://host/db", "postgresql://host/db"},
+        {"postgres://topupd:s3c@ret@a:5432,b/db?password=s3cret", "postgresql://a:5432,b/db"},
+        {"postgresql:///db?host=/run&password=s3cret", "postgresql:///db"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        char name[STORE_NAME_MAX];
+        store_name(names[i].location, name, sizeof name);
+        assert_string_equal(name, names[i].name);
+    }
+}
+
 static void a_missing_store_is_an_error_unless_it_may_be_made(void **state) {
     struct fixture *f = *state;
     struct err *err = &f->err;
@@ -441,9 +458,15 @@ static void a_missing_store_is_an_error_unless_it_may_be_made(void **state) {
     SAYS("no store");
     f->options.location = "";
     FAILS(ERR_INVALID, store_open(&f->options, &f->store, err));
-    f->options.location = "postgresql://localhost/topupd";
+    f->options.location = "postgresql://user:very-secret@127.0.0.1:1/topupd"; // nobody listens there
     f->options.driver = NULL;
+#ifdef TOPUPD_POSTGRESQL
+    FAILS(ERR_UNAVAILABLE, store_open(&f->options, &f->store, err));
+    assert_null(strstr(err_first(err), "very-secret"));
+#else
     FAILS(ERR_INVALID, store_open(&f->options, &f->store, err));
+    SAYS("without PostgreSQL");
+#endif
     assert_null(f->store);
 }
 
@@ -706,6 +729,7 @@ int main(void) {
         TEST(only_what_was_committed_is_news),
         TEST(news_of_very_many_events_says_that_there_are_more),
         TEST(everything_is_there_after_reopening),
+        TEST(a_locations_secrets_are_not_named),
         CLOSED(a_missing_store_is_an_error_unless_it_may_be_made),
         TEST(the_folder_and_the_file_are_the_owners_alone),
         TEST(a_second_writer_is_refused),

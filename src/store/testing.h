@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/testing.h"
 #include "store/db_trace.h"
 #include "store/store.h"
@@ -35,6 +36,7 @@
 struct fixture {
     char folder[64]; // holds the store's folder
     char location[80];
+    char pg_schema[16], pg_location[256]; // on PostgreSQL: of its own, in the database of TEST_POSTGRES
     struct store_options options;
     struct store *store;
     struct clock_manual manual;
@@ -235,8 +237,38 @@ static inline void fixture_fill(struct fixture *f) {
     RUN(f, fixture_fill_job);
 }
 
-// `driver`: NULL for the one under test, which STORE_DRIVER in the environment names: "sqlite" (the default), or "trace": the same through
-// the wrapper that traces. Nothing is opened yet.
+#ifdef TOPUPD_POSTGRESQL
+static inline void fixture_script(struct fixture *f, const char *sql) {
+    struct err *err = &f->err;
+    struct db *db = NULL;
+    OK(db_pg.open(&db_pg, getenv("TEST_POSTGRES"), true, true, &db, err));
+    OK(db_pg.script(db, sql, err));
+    db_pg.close(db);
+}
+
+// tools/with-postgres says where.
+static inline void fixture_pg(struct fixture *f) {
+    char sql[128];
+    if (!getenv("TEST_POSTGRES"))
+        fail_msg("TEST_POSTGRES is not set: run the test by tools/with-postgres");
+    static int count;
+    log_threshold = LOG_ERROR; // that it does not sync is meant
+    snprintf(f->pg_schema, sizeof f->pg_schema, "test%d", count++);
+    snprintf(f->pg_location, sizeof f->pg_location, "%s&options=-csearch_path%%3D%s", getenv("TEST_POSTGRES"), f->pg_schema);
+    f->options.location = f->pg_location;
+    snprintf(sql, sizeof sql, "CREATE SCHEMA %s", f->pg_schema);
+    fixture_script(f, sql);
+}
+
+static inline void fixture_pg_drop(struct fixture *f) {
+    char sql[128];
+    snprintf(sql, sizeof sql, "DROP SCHEMA %s CASCADE", f->pg_schema);
+    fixture_script(f, sql);
+}
+#endif
+
+// `driver`: NULL for the one under test, which STORE_DRIVER in the environment names: "sqlite" (the default), "pg" (PostgreSQL), or
+// "trace": SQLite through the wrapper that traces. Nothing is opened yet.
 static inline struct fixture *fixture_new(const struct db_driver *driver) {
     struct fixture *f = xcalloc(1, sizeof *f);
     const char *place = getenv("TMPDIR");
@@ -262,6 +294,10 @@ static inline struct fixture *fixture_new(const struct db_driver *driver) {
         db_trace_init(&f->trace, &db_sqlite, f->nowhere);
         f->options.driver = &f->trace.driver;
     }
+#ifdef TOPUPD_POSTGRESQL
+    if (!driver && name && strcmp(name, "pg") == 0)
+        fixture_pg(f);
+#endif
     return f;
 }
 
@@ -270,6 +306,10 @@ static inline void fixture_free(struct fixture *f) {
     arena_release(&f->arena);
     if (f->nowhere)
         fclose(f->nowhere);
+#ifdef TOPUPD_POSTGRESQL
+    if (f->pg_schema[0])
+        fixture_pg_drop(f);
+#endif
     nftw(f->folder, fixture_remove_one, 8, FTW_DEPTH | FTW_PHYS);
     free(f);
 }

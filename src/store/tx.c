@@ -295,6 +295,11 @@ void tx_forget(struct tx *tx) {
     tx->number_wanted = tx->number_kept;
 }
 
+void tx_others(struct tx *tx) {
+    tx_forget(tx);
+    tx->number_kept = tx->number_wanted = tx->number; // numbers grow over all nodes: the rest of the block is left out
+}
+
 enum err_kind tx_start(struct tx *tx, struct err *err) {
     int64_t number = 0;
     enum err_kind kind = tx_int(tx, ST_NUMBER_GET, NULL, 0, &number, err);
@@ -309,8 +314,14 @@ int64_t tx_number(struct tx *tx) {
     // makes the transaction unfit (tx->trouble), so the caller need not hear of it.
     if (tx->number >= tx->number_wanted) {
         struct err err = {0};
+        int64_t given_out = 0;
+        enum err_kind kind = tx_int(tx, ST_NUMBER_GET, NULL, 0, &given_out, &err);
+        if (given_out > tx->number)
+            tx->number = given_out;
         struct db_value params[] = {db_int(tx->number + NUMBER_BLOCK)};
-        if (tx_exec(tx, ST_NUMBER_SET, TX_PARAMS(params), &err) == ERR_NONE)
+        if (!kind)
+            kind = tx_exec(tx, ST_NUMBER_SET, TX_PARAMS(params), &err);
+        if (!kind)
             tx->number_wanted = tx->number + NUMBER_BLOCK;
         else if (!tx->trouble)
             tx->trouble = ERR_INTERNAL;

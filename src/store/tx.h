@@ -125,6 +125,7 @@ NODISCARD enum err_kind tx_start(struct tx *tx, struct err *err); // reads what 
 NODISCARD enum err_kind tx_flush(struct tx *tx, struct err *err); // writes what is kept in memory: before commit or release
 void tx_committed(struct tx *tx);
 void tx_forget(struct tx *tx);                                           // what is kept in memory of a transaction that was undone
+void tx_others(struct tx *tx);                                           // another node has written: so is what is kept from before
 NODISCARD enum err_kind tx_flush_events(struct tx *tx, struct err *err); // tx_flush's part, in store_event.c
 void tx_order_is_new(struct tx *tx, const struct uuid *id);              // it was written just now: its tasks are those that follow
 // The partner's next event number.

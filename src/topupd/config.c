@@ -153,7 +153,7 @@ enum err_kind config_check(const struct config *c, struct err *err) {
     if (!is_address(c->listen))
         err_add(err, ERR_INVALID, "listen: must be ADDRESS:PORT, such as 127.0.0.1:8080");
     if (!c->store[0])
-        err_add(err, ERR_INVALID, "store: must name a folder");
+        err_add(err, ERR_INVALID, "store: must name a folder, or a database as postgresql://...");
     if (!c->realm[0] || strpbrk(c->realm, "/?#% "))
         err_add(err, ERR_INVALID, "realm: must be one path segment");
     struct str base = str_of(c->base_url);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // main.c - the command line of topupd: what each command needs, in which order, and the exit code.
 #include <argp.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -23,7 +26,7 @@ struct arguments {
     const char *command;
     const char *word; // what the command takes: an operator's name, a file
     const char *config_file;
-    const char *data, *listen;
+    const char *data, *store, *listen;
     const char *overrides[OVERRIDES_MAX];
     size_t n_overrides;
 };
@@ -33,6 +36,7 @@ static const struct argp_option options[] = {
     {"option", 'o', "NAME=VALUE", 0, "Override one setting; may be given several times", 0},
     {"listen", 'l', "ADDRESS:PORT", 0, "Serve there; port 0 takes a free one", 0},
     {"data", 'd', "DIR", 0, "Keep the data in DIR (demo's default: demo-data)", 0},
+    {"store", 's', "LOCATION", 0, "Keep the data there, a folder or postgresql://...; DIR is then only where demo writes demo.env", 0},
     {0},
 };
 
@@ -47,7 +51,7 @@ static const char doc[] =
     "  migrate          bring the store to this version's schema\n"
     "  backup FILE      copy the store into FILE, while the server is running or not\n"
     "  restore FILE     make a store from such a copy, in an empty data folder\n"
-    "  operator NAME    make an operator's token and print it (the server must not be running)\n"
+    "  operator NAME    make an operator's token and print it (on the embedded store while the server is not running)\n"
     "\v"
     "Try it:     topupd demo\n"
     "For real:   topupd sample-config > topupd.conf; topupd check-config -c topupd.conf; topupd serve -c topupd.conf\n";
@@ -60,6 +64,9 @@ static error_t on_argument(int key, char *arg, struct argp_state *state) {
         return 0;
     case 'd':
         a->data = arg;
+        return 0;
+    case 's':
+        a->store = arg;
         return 0;
     case 'l':
         a->listen = arg;
@@ -101,9 +108,10 @@ static enum err_kind settings(const struct arguments *a, struct config *c, struc
         free(c->listen);
         c->listen = xstrdup(a->listen);
     }
-    if (a->data) {
+    const char *store = a->store || store_is_remote(c->store) ? a->store : a->data;
+    if (store) {
         free(c->store);
-        c->store = xstrdup(a->data);
+        c->store = xstrdup(store);
     }
     return config_check(c, err);
 }
@@ -142,7 +150,16 @@ static int command_migrate(struct config *c, const struct arguments *a, struct e
     struct store *s;
     if (store_alone(c, true, &s, err))
         return complain(err);
-    printf("%s: the schema is this version's\n", c->store);
+    char name[STORE_NAME_MAX];
+    int64_t from, to;
+    store_name(c->store, name, sizeof name);
+    store_schema(s, &from, &to);
+    if (from == 0)
+        printf("%s: a new store, with schema version %" PRId64 "\n", name, to);
+    else if (from < to)
+        printf("%s: the schema was version %" PRId64 " and is %" PRId64 " now\n", name, from, to);
+    else
+        printf("%s: the schema is version %" PRId64 " already, this program's\n", name, to);
     store_close(s);
     return EXIT_OK;
 }
@@ -209,9 +226,13 @@ static int command_serve(struct config *c, const struct arguments *a, struct err
 
 static int command_demo(struct config *c, const struct arguments *a, struct err *err) {
     const char *dir = a->data ? a->data : "demo-data";
-    if (!a->data) {
+    if (!a->data && !a->store && !store_is_remote(c->store)) {
         free(c->store);
         c->store = xstrdup(dir);
+    }
+    if (store_is_remote(c->store) && mkdir(dir, 0700) != 0 && errno != EEXIST) {
+        fprintf(stderr, "topupd: %s: cannot be made: %s\n", dir, strerror(errno));
+        return EXIT_FAILED;
     }
     struct app *app;
     if (app_open(c, &(struct app_options){.may_create = true, .demo = true}, &app, err))

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/db_pg_sql.h"
+
+#include <ctype.h>
+#include <string.h>
+
+// An order list's parameters, and a subscription list's (statements.c says what they are).
+#define ORDER_LIST "iiiittibbiii"
+#define SUBSCRIPTION_LIST "iiiiittii"
+
+const struct pg_text pg_texts[STATEMENTS] = {
+    [ST_PRODUCT_LIST] = {.types = "iittiii"},
+    [ST_PRODUCT_COUNT] = {.types = "iitti"},
+
+    [ST_CAP_ADD] = {.sql = "INSERT INTO cap (partner_id, period, count) VALUES ($1, $2, greatest($3, 0)) ON CONFLICT (partner_id, period)"
+                           " DO UPDATE SET count = greatest(cap.count + $3, 0)",
+                    .types = "iii"},
+
+    [ST_SIM_LIST] = {.types = "iiiiiii"},
+    [ST_SIM_LIST_OF_PARTNER] = {.types = "iiiiiii"},
+    [ST_SIM_LIST_ACTIVE] = {.types = "iiiiiii"},
+    [ST_SIM_COUNT] = {.types = "iiiii"},
+    [ST_SIM_COUNT_OF_PARTNER] = {.types = "iiiii"},
+    [ST_SIM_COUNT_ACTIVE] = {.types = "iiiii"},
+    // No index is used for IS NOT DISTINCT FROM: this one has 0 where there is no partner.
+    [ST_SIM_STOCK_PROFILE] = {.sql = "SELECT iccid, partner_id, type, service, esim, imsi, msisdn, eid, matching_id, smdp, activated,"
+                                     " modified FROM sim WHERE coalesce(partner_id, 0) = coalesce($1, 0) AND service = 0 AND type = 1"
+                                     " AND esim = 1 ORDER BY iccid LIMIT 1",
+                              .types = "i"},
+    [ST_SIM_UPDATE_LIFE] = {.sure = true},
+
+    [ST_ORDER_KEYS] = {.types = ORDER_LIST},
+    [ST_ORDER_KEYS_COUNT] = {.types = ORDER_LIST},
+    [ST_ORDER_KEYS_RECENT] = {.types = ORDER_LIST},
+    [ST_ORDER_KEYS_RECENT_COUNT] = {.types = ORDER_LIST},
+    [ST_ORDER_KEYS_SIM] = {.types = ORDER_LIST},
+    [ST_ORDER_KEYS_SIM_COUNT] = {.types = ORDER_LIST},
+    [ST_ORDER_KEYS_OPEN] = {.types = ORDER_LIST},
+    [ST_ORDER_KEYS_OPEN_COUNT] = {.types = ORDER_LIST},
+    [ST_ORDER_KEYS_FAILED] = {.types = ORDER_LIST},
+    [ST_ORDER_KEYS_FAILED_COUNT] = {.types = ORDER_LIST},
+    [ST_ORDER_KEYS_REFERENCE] = {.types = ORDER_LIST},
+    [ST_ORDER_KEYS_REFERENCE_COUNT] = {.types = ORDER_LIST},
+    [ST_ORDER_FINISH] = {.sure = true},
+    [ST_ORDER_UPDATE] = {.sure = true},
+
+    [ST_TASK_UPDATE] = {.sure = true},
+    [ST_TASK_TELL] = {.sql = "UPDATE task SET history = right(coalesce(history, '') || $2, $3::bigint::int) WHERE id = $1", .sure = true},
+    [ST_TASK_DELETE] = {.sure = true},
+    [ST_TASK_DROP_LEASES] = {.sure = true},
+
+    [ST_SUBSCRIPTION_KEYS] = {.types = SUBSCRIPTION_LIST},
+    [ST_SUBSCRIPTION_KEYS_COUNT] = {.types = SUBSCRIPTION_LIST},
+    [ST_SUBSCRIPTION_KEYS_SIM] = {.types = SUBSCRIPTION_LIST},
+    [ST_SUBSCRIPTION_KEYS_SIM_COUNT] = {.types = SUBSCRIPTION_LIST},
+    [ST_SUBSCRIPTION_KEYS_EMAIL] = {.types = SUBSCRIPTION_LIST},
+    [ST_SUBSCRIPTION_KEYS_EMAIL_COUNT] = {.types = SUBSCRIPTION_LIST},
+    [ST_SUBSCRIPTION_USABLE] = {.types = "iii"},
+    [ST_SUBSCRIPTION_UPDATE_BALANCE] = {.sure = true},
+    [ST_SUBSCRIPTION_UPDATE] = {.sure = true},
+
+    [ST_USAGE_UNRATED] = {.types = "tiii"},
+    [ST_USAGE_UNRATED_COUNT] = {.types = "tii"},
+
+    [ST_EVENT_FIND] = {.types = "iiiii"},
+    [ST_SEQUENCE_SET] = {.sure = true},
+
+    [ST_IDEM_UPDATE] = {.sure = true},
+    [ST_WEBHOOK_CLAIM] = {.sure = true},
+    [ST_WEBHOOK_SETTLE] = {.sure = true},
+    [ST_NOTIFICATION_QUEUE] = {.types = "iiiii"},
+    [ST_NOTIFICATION_CLAIM] = {.sure = true},
+    [ST_NOTIFICATION_AGAIN] = {.sure = true},
+    [ST_NOTIFICATION_DONE] = {.sure = true},
+    // A sum of integers has no bounds there.
+    [ST_RATE_SUM] = {.sql = "SELECT coalesce(sum(taken), 0)::bigint FROM rate WHERE partner_id = $1 AND bucket = $2 AND period = $3"},
+    [ST_NUMBER_SET] = {.sure = true},
+    [ST_PING] = {.sure = true},
+};
+
+// Phrases, each tried where it may begin.
+static const struct {
+    const char *here, *there;
+} phrases[] = {
+    {"s.email = ?6 COLLATE NOCASE", "lower(s.email) = lower($6)"},
+    {"x''", "'\\x'::bytea"},
+    {" IS NULL", " IS NULL"},
+    {" IS NOT NULL", " IS NOT NULL"},
+    {" IS ", " IS NOT DISTINCT FROM "},
+};
+
+static size_t skip_index_hint(const char *p) {
+    static const char hint[] = " INDEXED BY ";
+    if (strncmp(p, hint, sizeof hint - 1) != 0)
+        return 0;
+    size_t n = sizeof hint - 1;
+    while (isalnum((unsigned char)p[n]) || p[n] == '_')
+        n++;
+    return n;
+}
+
+static size_t phrase(const char *p, struct buf *out) {
+    for (size_t i = 0; i < ARRAY_LEN(phrases); i++) {
+        size_t n = strlen(phrases[i].here);
+        if (strncmp(p, phrases[i].here, n) == 0) {
+            buf_add_str(out, str_of(phrases[i].there));
+            return n;
+        }
+    }
+    return 0;
+}
+
+void db_pg_translate(enum statement st, struct buf *out) {
+    if (pg_texts[st].sql) {
+        buf_add_str(out, str_of(pg_texts[st].sql));
+        return;
+    }
+    for (const char *p = statements[st].sql[DB_SQLITE]; *p;) {
+        size_t n = skip_index_hint(p);
+        if (n == 0)
+            n = phrase(p, out);
+        if (n == 0) {
+            buf_add_char(out, *p == '?' ? '$' : *p);
+            n = 1;
+        }
+        p += n;
+    }
+}

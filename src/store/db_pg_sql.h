@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * db_pg_sql.h - the statements in PostgreSQL's words. Private to store/; pure, so that it is built and tested without PostgreSQL, too.
+ *
+ * Most are made of the one text that stands in statements.c: db_pg_translate knows the few words that differ everywhere. Where more than
+ * words differ, or PostgreSQL cannot tell a parameter's type by itself, the table below says so; nothing else does.
+ */
+#ifndef STORE_DB_PG_SQL_H
+#define STORE_DB_PG_SQL_H
+
+#include "base/buf.h"
+#include "store/statements.h"
+
+struct pg_text {
+    const char *sql;   // a text of its own; NULL: the common one, translated
+    const char *types; // of its parameters, one letter each: i integer, t text, b bytes; NULL: PostgreSQL finds them out
+    bool sure;         // breaks no constraint, whatever is written: needs no savepoint around it
+};
+extern const struct pg_text pg_texts[STATEMENTS];
+
+// Adds the statement as PostgreSQL takes it.
+void db_pg_translate(enum statement st, struct buf *out);
+
+#endif

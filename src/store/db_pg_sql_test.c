@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/db_pg_sql.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/testing.h"
+
+static void translated(enum statement st, struct buf *out) {
+    buf_clear(out);
+    db_pg_translate(st, out);
+    buf_add_char(out, '\0');
+    assert_false(out->failed);
+}
+
+static void no_statement_keeps_a_word_of_sqlites(void **state) {
+    (void)state;
+    static const char *const words[] = {"?", "INDEXED BY", "NOCASE", "x''", " IS $", " IS s.", " IS import"};
+    struct buf sql;
+    buf_init(&sql, 1 << 16);
+    for (int i = 0; i < STATEMENTS; i++) {
+        translated((enum statement)i, &sql);
+        for (size_t k = 0; k < ARRAY_LEN(words); k++) {
+            if (strstr(sql.p, words[k]))
+                fail_msg("%s: \"%s\" in: %s", statements[i].name, words[k], sql.p);
+        }
+    }
+    buf_release(&sql);
+}
+
+static void what_differs_is_said_in_other_words(void **state) {
+    (void)state;
+    struct buf sql;
+    buf_init(&sql, 1 << 16);
+    translated(ST_PARTNER_AFTER, &sql);
+    assert_non_null(strstr(sql.p, "WHERE id > $1 ORDER BY id LIMIT $2"));
+    translated(ST_SIM_UPDATE_LIFE, &sql);
+    assert_non_null(strstr(sql.p, "partner_id IS NOT DISTINCT FROM $2"));
+    translated(ST_SUBSCRIPTION_KEYS_EMAIL, &sql);
+    assert_non_null(strstr(sql.p, "FROM subscription s WHERE s.partner_id = $1 AND lower(s.email) = lower($6)"));
+    translated(ST_ORDER_KEYS, &sql);
+    assert_non_null(strstr(sql.p, "ELSE '\\x'::bytea END"));
+    assert_non_null(strstr(sql.p, "$2 IS NULL"));
+    translated(ST_CAP_ADD, &sql);
+    assert_non_null(strstr(sql.p, "greatest"));
+    buf_release(&sql);
+}
+
+// As many types as the text has parameters.
+static void types_fit_their_statements(void **state) {
+    (void)state;
+    struct buf sql;
+    buf_init(&sql, 1 << 16);
+    for (int i = 0; i < STATEMENTS; i++) {
+        char name[16];
+        if (!pg_texts[i].types)
+            continue;
+        translated((enum statement)i, &sql);
+        int n = (int)strlen(pg_texts[i].types);
+        snprintf(name, sizeof name, "$%d", n);
+        if (!strstr(sql.p, name))
+            fail_msg("%s: has no %s", statements[i].name, name);
+        snprintf(name, sizeof name, "$%d", n + 1);
+        if (strstr(sql.p, name))
+            fail_msg("%s: has %s", statements[i].name, name);
+    }
+    buf_release(&sql);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_statement_keeps_a_word_of_sqlites),
+        cmocka_unit_test(what_differs_is_said_in_other_words),
+        cmocka_unit_test(types_fit_their_statements),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
