@@ -266,6 +266,11 @@ class Lab:
     def log(self, node, service):
         return ((self.home(node) if node else self.folder) / f"{service}.log").read_text(errors="replace")
 
+    def switchover(self, node):
+        """A planned change of the primary away from this node."""
+        run(*self.inside(), "patronictl", "-c", self.home(1) / "etc/patroni.yml", "switchover", "--master", f"node{node}", "--force", "lab",
+            env={"PATH": PATH, "LANG": "C.UTF-8", "HOME": str(self.folder)}, timeout=60)
+
     # ---- the whole ----
 
     def make_files(self):
