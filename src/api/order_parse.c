@@ -16,7 +16,7 @@ static void take_product(json_t *body, struct arena *a, struct order *out, struc
         return;
     struct str id = json_take_str(product, path, "id", JSON_OPTIONAL, 256, err);
     if (id.n > 0 && !str_to_buf(id, out->product_public_id, sizeof out->product_public_id))
-        err_add(err, ERR_INVALID, "product.id: must be 44 characters of URL-safe base64");
+        err_add(err, ERR_INVALID, "product.id: must be 43 or 44 characters of URL-safe base64 that end in \"=\"");
     struct str price = json_take_decimal(product, path, "sold_price", JSON_OPTIONAL, a, err);
     struct str currency = json_take_str(product, path, "sold_currency", JSON_OPTIONAL, 64, err);
     order_take_price(price, currency, &out->sold, err);

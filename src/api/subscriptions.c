@@ -38,7 +38,7 @@ enum err_kind subscription_list_parse(struct call *c, struct err *err) {
     s->filter.email = query_email(c, err);
     s->filter.product_public_id = query_str(c, "product-id", 64, err);
     if (str_present(s->filter.product_public_id) && !long_id_well_formed(s->filter.product_public_id))
-        err_add(err, ERR_INVALID, "product-id: must be the 44 characters of a product's id");
+        err_add(err, ERR_INVALID, "product-id: must be 43 or 44 characters of URL-safe base64 that end in \"=\"");
     s->filter.state = query_word(c, "status", subscription_state_words, err);
     s->filter.before = query_date(c, "before", err);
     s->filter.after = query_date(c, "after", err);

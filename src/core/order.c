@@ -107,7 +107,7 @@ static void rules_product(const struct order *o, const struct partner *partner, 
     if (o->product_public_id[0] == '\0')
         require(err, "product.id");
     else if (!long_id_well_formed(str_of(o->product_public_id)))
-        err_add(err, ERR_INVALID, "product.id: must be 44 characters of URL-safe base64");
+        err_add(err, ERR_INVALID, "product.id: must be 43 or 44 characters of URL-safe base64 that end in \"=\"");
 
     if (o->sold.currency[0] == '\0')
         return;

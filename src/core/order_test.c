@@ -211,7 +211,8 @@ static void order_fields_must_be_well_formed(void **state) {
                                              .device_os = STR("iOS"),
                                              .device_eid = STR("123")};
     assert_faults(&s, ERR_INVALID, "country: must be a country code of ISO 3166-1 (two capital letters)",
-                  "product.id: must be 44 characters of URL-safe base64", "subscriber.email: must be an email address",
+                  "product.id: must be 43 or 44 characters of URL-safe base64 that end in \"=\"",
+                  "subscriber.email: must be an email address",
                   "subscriber.country_of_residence: must be a country code of ISO 3166-1 (two capital letters)",
                   "subscriber.language: must be a language tag such as en or pt-BR",
                   "subscriber.device.operating_system: must be one of ios, android, windows, iot",

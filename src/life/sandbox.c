@@ -176,6 +176,10 @@ static enum err_kind drop_some(struct tx *tx, int64_t partner_id, int64_t limit,
     if (!kind && !*dropped)
         kind = store_event_prune(tx, partner_id, (struct wall){INT64_MAX}, limit, dropped, err);
     if (!kind && !*dropped)
+        kind = store_sandbox_drop_queues(tx, partner_id, limit, dropped, err);
+    if (!kind && !*dropped)
+        kind = store_sandbox_drop_deliveries(tx, partner_id, limit, dropped, err);
+    if (!kind && !*dropped)
         kind = store_sandbox_drop_answers(tx, partner_id, limit, dropped, err);
     return kind;
 }
@@ -193,6 +197,8 @@ enum err_kind sandbox_reset(struct tx *tx, struct arena *a, int64_t partner_id, 
         return kind;
     p.clock_offset_ms = 0;
     kind = store_sandbox_drop_caps(tx, partner_id, err);
+    if (!kind)
+        kind = store_sandbox_rewind_webhooks(tx, partner_id, err);
     if (!kind)
         kind = store_partner_update(tx, &p, err);
     return kind ? kind : furnish_sims(tx, a, &p, err);

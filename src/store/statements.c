@@ -109,6 +109,7 @@
 // What a sandbox partner's reset takes next. ?1 partner, ?2 how many orders; ?2 to ?3 the SIMs, ?4 how many of them, ?5 records.
 #define SANDBOX_ORDERS "SELECT id FROM orders WHERE partner_id = ?1 ORDER BY id LIMIT ?2"
 #define SANDBOX_SIMS "SELECT iccid FROM sim WHERE partner_id = ?1 AND iccid BETWEEN ?2 AND ?3 ORDER BY iccid LIMIT ?4"
+#define SANDBOX_USED_SIMS "SELECT iccid FROM sim WHERE partner_id = ?1 AND (service <> 0 OR esim > 1) ORDER BY iccid LIMIT ?2"
 #define SANDBOX_USAGE "SELECT id FROM usage_record WHERE iccid IN (" SANDBOX_SIMS ") AND partner_id = ?1 ORDER BY iccid, id LIMIT ?5"
 
 #define SUBSCRIPTION_COLUMNS                                                                                                               \
@@ -440,14 +441,24 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_SANDBOX_DROP_USAGE] = WRITE_NOW("sandbox_drop_usage", "DELETE FROM usage_record WHERE id IN (" SANDBOX_USAGE ")"),
     [ST_SANDBOX_DROP_NOTIFICATIONS] = WRITE("sandbox_drop_notifications", "DELETE FROM sim_notification WHERE iccid IN (" SANDBOX_SIMS ")"),
     [ST_SANDBOX_DROP_SIMS] = WRITE_NOW("sandbox_drop_sims", "DELETE FROM sim WHERE iccid IN (" SANDBOX_SIMS ")"),
+    [ST_SANDBOX_DROP_PREFERENCES] =
+        WRITE_KEEPS("sandbox_drop_preferences", "DELETE FROM sim_notification WHERE iccid IN (" SANDBOX_USED_SIMS ")"),
     [ST_SANDBOX_RESTOCK_SIMS] =
         WRITE_NOW("sandbox_restock_sims", "UPDATE sim SET service = 0, esim = CASE type WHEN 1 THEN 1 ELSE 0 END, activated = NULL,"
-                                          " modified = ?3 WHERE iccid IN (SELECT iccid FROM sim WHERE partner_id = ?1"
-                                          " AND (service <> 0 OR esim > 1) ORDER BY iccid LIMIT ?2)"),
+                                          " modified = ?3 WHERE iccid IN (" SANDBOX_USED_SIMS ")"),
     [ST_SANDBOX_DROP_CAPS] = WRITE("sandbox_drop_caps", "DELETE FROM cap WHERE partner_id = ?1"),
     [ST_SANDBOX_DROP_ANSWERS] =
         WRITE_NOW("sandbox_drop_answers", "DELETE FROM idempotency WHERE id IN (SELECT id FROM idempotency WHERE partner_id = ?1"
                                           " AND state <> 0 LIMIT ?2)"),
+    [ST_SANDBOX_DROP_QUEUES] =
+        WRITE_NOW_KEEPS("sandbox_drop_queues", "DELETE FROM notification WHERE (iccid, type, sequence) IN (SELECT iccid, type, sequence"
+                                               " FROM notification WHERE partner_id = ?1 LIMIT ?2)"),
+    [ST_SANDBOX_DROP_DELIVERIES] =
+        WRITE_NOW_KEEPS("sandbox_drop_deliveries", "DELETE FROM webhook_delivery WHERE (partner_id, webhook_id, id) IN (SELECT partner_id,"
+                                                   " webhook_id, id FROM webhook_delivery WHERE partner_id = ?1 LIMIT ?2)"),
+    [ST_SANDBOX_REWIND_WEBHOOKS] =
+        WRITE_KEEPS("sandbox_rewind_webhooks", "UPDATE webhook SET epoch = epoch + 1, cursor = ?2, attempts = 0, due = NULL,"
+                                               " failing_since = NULL WHERE partner_id = ?1"),
 
     // ---- webhook ----
     [ST_WEBHOOK_INSERT] = WRITE_KEEPS("webhook_insert", "INSERT INTO webhook (" WEBHOOK_COLUMNS

@@ -23,13 +23,20 @@ NODISCARD enum err_kind store_sandbox_drop_orders(struct tx *tx, int64_t partner
 // SIMs with their preferences; of those whose number lies between `first` and `last`. Their orders and usage must be gone.
 NODISCARD enum err_kind store_sandbox_drop_sims(struct tx *tx, int64_t partner_id, iccid_t first, iccid_t last, int64_t limit,
                                                 int64_t *dropped, struct err *err);
-// The other SIMs go back to stock, as if never activated; only those that are not there are counted. Their orders must be gone.
+// The other SIMs go back to stock, as if never activated, without preferences; only those that are not there are counted. Their orders must
+// be gone.
 NODISCARD enum err_kind store_sandbox_restock_sims(struct tx *tx, int64_t partner_id, int64_t limit, int64_t *restocked, struct err *err);
 // Usage records, with their bookings, of the first `sims` SIMs (-1: of all) whose number lies between `first` and `last`.
 NODISCARD enum err_kind store_sandbox_drop_usage(struct tx *tx, int64_t partner_id, iccid_t first, iccid_t last, int64_t sims,
                                                  int64_t limit, int64_t *dropped, struct err *err);
 // Answers kept for idempotency keys, but for those still in work.
 NODISCARD enum err_kind store_sandbox_drop_answers(struct tx *tx, int64_t partner_id, int64_t limit, int64_t *dropped, struct err *err);
+// Notifications of single SIMs that wait to be delivered.
+NODISCARD enum err_kind store_sandbox_drop_queues(struct tx *tx, int64_t partner_id, int64_t limit, int64_t *dropped, struct err *err);
+// The log of deliveries to its webhooks.
+NODISCARD enum err_kind store_sandbox_drop_deliveries(struct tx *tx, int64_t partner_id, int64_t limit, int64_t *dropped, struct err *err);
+// Its webhooks go on at the end of its log, as if nothing had ever been tried; those that are disabled stay so. Its events must be gone.
+NODISCARD enum err_kind store_sandbox_rewind_webhooks(struct tx *tx, int64_t partner_id, struct err *err);
 // What counts towards its caps.
 NODISCARD enum err_kind store_sandbox_drop_caps(struct tx *tx, int64_t partner_id, struct err *err);
 

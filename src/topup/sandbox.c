@@ -203,8 +203,7 @@ const struct command sandbox_commands[] = {
     {"sandbox", "usage", NULL, 0, 0, use_options, "Use data of a SIM", "As its network would report it, at the sandbox's time.",
      "  topup sandbox usage --iccid 8999900000000020004 --bytes 4G\n", use, true},
     {"sandbox", "reset", NULL, 0, 0, NULL, "Begin afresh",
-     "Orders, subscriptions, usage, events and the SIMs that were made go; those of the start are there again, as new, and the clock shows "
-     "the "
-     "real time.",
+     "Orders, subscriptions, usage, events, the log of deliveries and the SIMs that were made go; those of the start are there again, as "
+     "new, and the clock shows the real time. Plans, credentials and webhooks stay.",
      "  topup sandbox reset\n", reset, true},
     {0}};

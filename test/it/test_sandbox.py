@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The sandbox: apart from what is live, failing and dawdling as its table says, a clock that is turned, and beginning afresh."""
 import concurrent.futures
+import contextlib
 import datetime
 import os
 import random
 import re
+import socket
 import sqlite3
 import time
 
 import pytest
 import requests
 
-from conftest import ESIM_PRODUCT, PRODUCT, ROOT, Api, Demo, new_sandbox, order_body, sandbox_api, wait_for
+from conftest import ESIM_PRODUCT, PRODUCT, ROOT, Api, Demo, iccid_of, new_sandbox, order_body, sandbox_api, wait_for
 
 DAYS_30 = "sandbox-30-days-000000000000000000000000000="
 
@@ -348,6 +350,111 @@ def test_beginning_afresh(demo):
     used = api.post(f"/v2/sandbox/sims/{psim}/usage", {"bytes_down": 1000, "record_id": "once"}).json()
     assert used["verdict"] == "BOOKED" and not used["repeated"]
     assert api.get("/v2/events").json()["data"][0]["sequence"] == last + 1
+
+
+OF_PARTNER = "partner_id = :partner"
+OF_SIM = "iccid IN (SELECT iccid FROM sim WHERE partner_id = :partner)"
+
+# Every table of the store: which rows are a partner's, and what beginning afresh does with them. Who adds a table decides here.
+#   gone: none is left; kept: all are, as they were; as_new: as many as at the start; NOBODYS: no partner's
+NOBODYS = None
+TABLES = {
+    "meta": NOBODYS,
+    "node": NOBODYS,
+    "operator_token": NOBODYS,
+    "signing_key": NOBODYS,
+    "import": NOBODYS,
+    "import_row": NOBODYS,  # the operator's; a row names whose a SIM is to be
+    "rate": (OF_PARTNER, "uncounted"),  # calls of this minute
+    "partner": ("id = :partner", "rewound"),  # its clock
+    "partner_secret": (OF_PARTNER, "kept"),
+    "partner_sequence": (OF_PARTNER, "kept"),  # numbers of events go on
+    "product": (OF_PARTNER, "kept"),
+    "webhook": (OF_PARTNER, "rewound"),
+    "webhook_secret": (OF_PARTNER, "kept"),
+    "sim": (OF_PARTNER, "as_new"),
+    "cap": (OF_PARTNER, "gone"),
+    "sim_notification": (OF_SIM, "gone"),
+    "orders": (OF_PARTNER, "gone"),
+    "task": (OF_PARTNER, "gone"),
+    "subscription": (OF_PARTNER, "gone"),
+    "usage_record": (OF_PARTNER, "gone"),
+    "usage_booking": ("usage_id IN (SELECT id FROM usage_record WHERE partner_id = :partner)", "gone"),
+    "event": (OF_PARTNER, "gone"),
+    "webhook_delivery": (OF_PARTNER, "gone"),
+    "notification": (OF_PARTNER, "gone"),
+    "idempotency": (OF_PARTNER, "gone"),
+}
+
+
+def rows_of_all_tables(server, client_id):
+    with contextlib.closing(sqlite3.connect(f"file:{server.data}/topupd.db?mode=ro", uri=True)) as store:
+        tables = {name for (name,) in store.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")}
+        assert tables == set(TABLES), "a table without a decision (above): what does beginning afresh do with it?"
+        for name in tables:
+            columns = {column[1] for column in store.execute(f"PRAGMA table_info({name})")}
+            assert TABLES[name] or not columns & {"partner_id", "iccid", "order_id"} or name == "import_row", f"{name} has rows of partners"
+        ours = {"partner": store.execute("SELECT id FROM partner WHERE client_id = ?", (client_id,)).fetchone()[0]}
+        return {name: store.execute(f"SELECT * FROM {name} WHERE {rule[0]} ORDER BY 1, 2", ours).fetchall()
+                for name, rule in TABLES.items() if rule}
+
+
+def test_beginning_afresh_leaves_nothing_in_any_table(new_demo):
+    server = new_demo("-o", "rate_per_minute=0", "-o", "webhook_private_targets=1")
+    operator = Api(server, server.env["TOPUP_ADMIN_TOKEN"])
+    api = new_sandbox(server, "whole")
+    assert operator.call("PATCH", "/admin/v1/partners/whole", json={"cap_day": 1000}).status_code == 200
+    start = rows_of_all_tables(server, "whole")
+    dead = socket.create_server(("127.0.0.1", 0))  # it takes connections, and answers nobody
+    url = f"http://127.0.0.1:{dead.getsockname()[1]}/"
+    refused = socket.create_server(("127.0.0.1", 0))
+    nobody = f"http://127.0.0.1:{refused.getsockname()[1]}/"
+    refused.close()
+    given = iccid_of(77_000)
+    at = server.env["TOPUP_SERVER"] + "/admin/v1/sim-imports"
+    number = operator.post(at).json()["id"]
+    rows = f"iccid,sim_type,partner\n{given},PSIM,whole\n"
+    assert operator.call("POST", f"{at}/{number}/rows", data=rows, headers={"Content-Type": "text/csv"}).status_code == 200
+    assert operator.post(f"{at}/{number}/judge").status_code == operator.post(f"{at}/{number}/apply").status_code == 200
+
+    hook = api.post("/v2/webhooks", {"url": nobody}).json()["id"]
+    psim = next(s["iccid"] for s in all_sims(api) if s["activated"])
+    assert api.order(operation="ACTIVATION", product=DAYS_30, iccid=given)["status"] == "COMPLETED"
+    for iccid in (psim, given):
+        for kind, to in (("USAGE_THRESHOLD", url), ("SUBSCRIPTION_END", nobody)):
+            assert api.put(f"/v2/sims/{iccid}/preferences/notifications/{kind}", {"webhook_url": to}).status_code < 300
+    kept = api.post("/v2/orders", order_body(product=DAYS_30, iccid=psim), headers={"Idempotency-Key": "k-1"}).json()["id"]
+    assert api.ended(kept)["status"] == "COMPLETED"
+    for n, size in enumerate(("5000000000", "500000000", "70000000000")):  # over the threshold; to the end; what nothing can carry
+        assert api.post(f"/v2/sandbox/sims/{psim}/usage", {"bytes_down": int(size), "record_id": f"r-{n}"}).status_code == 200
+    api.post("/v2/sandbox/clock", {"advance": "P1D"})
+    wait_for(lambda: api.get(f"/v2/webhooks/{hook}/deliveries").json()["data"], what="an attempt that failed")
+    assert api.post(f"/v2/webhooks/{hook}/test").status_code < 300
+    before = rows_of_all_tables(server, "whole")
+    empty = [name for name, (_, fate) in ((n, r) for n, r in TABLES.items() if r) if fate != "uncounted" and not before[name]]
+    assert set(empty) <= {"task"}, f"the test puts nothing into {empty}"  # an order that ended has none; see below for those in work
+
+    assert api.delete("/v2/sandbox/data").status_code == 204
+    after = rows_of_all_tables(server, "whole")
+    for name, rule in TABLES.items():
+        if rule and rule[1] == "gone":
+            assert after[name] == [], name
+        elif rule and rule[1] == "kept" and name != "partner_sequence":
+            assert after[name] == before[name], name
+    assert after["partner_sequence"][0][1] >= before["partner_sequence"][0][1]
+    names = ["service", "esim", "activated"]
+    with contextlib.closing(sqlite3.connect(f"file:{server.data}/topupd.db?mode=ro", uri=True)) as store:
+        of_sim = [column[1] for column in store.execute("PRAGMA table_info(sim)")]
+        of_hook = [column[1] for column in store.execute("PRAGMA table_info(webhook)")]
+    first = {row[of_sim.index("iccid")]: [row[of_sim.index(c)] for c in names] for row in start["sim"]}
+    now = {row[of_sim.index("iccid")]: [row[of_sim.index(c)] for c in names] for row in after["sim"]}
+    others = set(now) - set(first)
+    assert len(others) == 1 and now[others.pop()] == [0, 0, None], "the operator's SIM is in stock again"
+    assert [now[iccid][:2] for iccid in first] == [state[:2] for state in first.values()]
+    row = dict(zip(of_hook, after["webhook"][0]))
+    assert row["attempts"] == 0 and row["due"] is None and row["failing_since"] is None
+    assert row["cursor"] == after["partner_sequence"][0][1] + 1
+    dead.close()
 
 
 def test_beginning_afresh_while_orders_come_in(demo):
