@@ -28,6 +28,7 @@ struct auth {
     struct store *store;
     struct auth_options o; // texts are ours
     struct token_cache *tokens;
+    struct token_texts *texts;
     struct partner_cache *partners;
     struct rate_table *rates;
     struct outside *outside;   // NULL: none
@@ -221,6 +222,7 @@ enum err_kind auth_open(struct store *store, const struct auth_options *o, struc
     a->o.outside_audience = copy_of(o->outside_audience);
     a->o.outside_client_claim = copy_of(o->outside_client_claim);
     a->tokens = token_cache_open();
+    a->texts = token_texts_open();
     a->partners = partner_cache_open();
     a->rates = rate_open();
     CHECK(pthread_rwlock_init(&a->keys_lock, NULL) == 0);
@@ -252,6 +254,7 @@ void auth_close(struct auth *a) {
     pthread_rwlock_destroy(&a->keys_lock);
     outside_close(a->outside);
     token_cache_close(a->tokens);
+    token_texts_close(a->texts);
     partner_cache_close(a->partners);
     rate_close(a->rates);
     drop_text(a->o.issuer);
@@ -537,11 +540,16 @@ static enum err_kind token_verify(struct auth *a, struct reader *r, struct str t
 static enum err_kind partner_find(struct auth *a, struct reader *r, struct str token, struct arena *arena, struct partner *out,
                                   struct err *err) {
     uint8_t sum[32];
-    int64_t pid;
+    struct token_known known;
     struct wall now = clock_wall(a->o.clock), until;
+    if (token_texts_get(a->texts, token, now, &known.partner_id))
+        return partner_by_id(a, r, known.partner_id, arena, out, err);
     sha256_of(token, sum);
-    if (token_cache_get(a->tokens, sum, now, &pid))
-        return partner_by_id(a, r, pid, arena, out, err);
+    if (token_cache_get(a->tokens, sum, now, &known)) {
+        if (known.before)
+            token_texts_put(a->texts, token, &known);
+        return partner_by_id(a, r, known.partner_id, arena, out, err);
+    }
     enum err_kind kind = token_verify(a, r, token, arena, out, &until, err);
     if (kind == ERR_NONE)
         token_cache_put(a->tokens, sum, now, until, out->id);

@@ -344,6 +344,8 @@ static void a_token_names_its_partner_until_it_expires(void **state) {
         assert_int_equal(p.id, 1);
         assert_string_equal(p.client_id.p, "acme");
         assert_string_equal(p.currencies.p, "EUR");
+        for (int i = 0; i < 3; i++) // known by its sum, then by its text
+            assert_accepted(w, pair.access);
         clock_manual_advance(&w->manual, 299999);
         assert_accepted(w, pair.access);
         clock_manual_advance(&w->manual, 1);
@@ -516,6 +518,8 @@ static void a_changed_token_is_not_the_cached_one(void **state) {
     struct rng rng = testing_rng(&s);
     struct token_pair pair = issued(w);
     char *other = arena_alloc(&w->arena, pair.access.n);
+    for (int i = 0; i < 3; i++) // known by its sum, then by its text
+        assert_accepted(w, pair.access);
     for (int i = 0; i < 500; i++) {
         memcpy(other, pair.access.p, pair.access.n);
         other[rng_below(&rng, pair.access.n)] ^= (char)(1 + rng_below(&rng, 127));
@@ -530,7 +534,8 @@ static void a_changed_token_is_not_the_cached_one(void **state) {
 static void a_disabled_partner_is_refused_within_a_second(void **state) {
     struct world *w = *state;
     struct token_pair pair = issued(w), out;
-    assert_accepted(w, pair.access);
+    for (int i = 0; i < 3; i++) // known by its sum, then by its text
+        assert_accepted(w, pair.access);
     change(w, disable_acme, NULL);
     assert_refused(w, pair.access); // its own server is told at once
     assert_int_equal(refresh_as(w, ACME, pair.refresh, STR_NONE, &out), ERR_UNAUTHORISED);

@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/secret.h"
+
 #define SHARDS 64
 #define WAYS 8 // entries that share a place
 
@@ -16,6 +18,7 @@ struct token_entry {
     uint8_t sha256[32];
     struct wall until; // 0: free
     int64_t partner_id;
+    bool found;
 };
 struct token_shard {
     pthread_mutex_t lock;
@@ -48,15 +51,15 @@ static struct token_entry *token_place(struct token_shard *s, const uint8_t sha2
     return s->entries[sha256[1] % TOKEN_PLACES];
 }
 
-bool token_cache_get(struct token_cache *c, const uint8_t sha256[32], struct wall now, int64_t *partner_id) {
+bool token_cache_get(struct token_cache *c, const uint8_t sha256[32], struct wall now, struct token_known *out) {
     struct token_shard *s = token_shard(c, sha256);
     bool found = false;
     pthread_mutex_lock(&s->lock);
-    const struct token_entry *place = token_place(s, sha256);
+    struct token_entry *place = token_place(s, sha256);
     for (size_t i = 0; i < WAYS && !found; i++) {
         if (place[i].until.ms > now.ms && memcmp(place[i].sha256, sha256, 32) == 0) {
-            *partner_id = place[i].partner_id;
-            found = true;
+            *out = (struct token_known){place[i].partner_id, place[i].until, place[i].found};
+            place[i].found = found = true;
         }
     }
     pthread_mutex_unlock(&s->lock);
@@ -80,7 +83,93 @@ void token_cache_put(struct token_cache *c, const uint8_t sha256[32], struct wal
     memcpy(to->sha256, sha256, 32);
     to->until = until;
     to->partner_id = partner_id;
+    to->found = false;
     pthread_mutex_unlock(&s->lock);
+}
+
+// ---- tokens by their text ----
+
+#define TEXT_PLACES 32 // a shard: 2,048 tokens in all, some 2 MB of them as they are, 4 MB at most
+
+struct text_entry {
+    char *text; // NULL: free
+    size_t n;
+    struct wall until;
+    int64_t partner_id;
+};
+struct text_shard {
+    pthread_mutex_t lock;
+    struct text_entry entries[TEXT_PLACES];
+};
+struct token_texts {
+    struct text_shard shards[SHARDS];
+};
+
+struct token_texts *token_texts_open(void) {
+    struct token_texts *t = xcalloc(1, sizeof(*t));
+    for (size_t i = 0; i < SHARDS; i++)
+        CHECK(pthread_mutex_init(&t->shards[i].lock, NULL) == 0);
+    return t;
+}
+
+static void text_drop(char *text, size_t n) {
+    if (!text)
+        return;
+    secret_wipe(text, n);
+    free(text);
+}
+
+void token_texts_close(struct token_texts *t) {
+    if (!t)
+        return;
+    for (size_t i = 0; i < SHARDS; i++) {
+        for (size_t e = 0; e < TEXT_PLACES; e++)
+            text_drop(t->shards[i].entries[e].text, t->shards[i].entries[e].n);
+        pthread_mutex_destroy(&t->shards[i].lock);
+    }
+    free(t);
+}
+
+// The end of a token is its signature, as good as random. Who has two good tokens whose ends lead to one place has two that take turns in
+// it: the place holds one.
+static struct text_shard *text_place(struct token_texts *t, struct str token, struct text_entry **place) {
+    uint64_t tail;
+    memcpy(&tail, token.p + token.n - sizeof(tail), sizeof(tail));
+    tail *= UINT64_C(0x9e3779b97f4a7c15);
+    struct text_shard *s = &t->shards[tail >> 32 & (SHARDS - 1)];
+    *place = &s->entries[(tail >> 48) % TEXT_PLACES];
+    return s;
+}
+
+static bool text_fits(struct str token) {
+    return token.n >= sizeof(uint64_t) && token.n <= TOKEN_TEXT_MAX;
+}
+
+bool token_texts_get(struct token_texts *t, struct str token, struct wall now, int64_t *partner_id) {
+    if (!text_fits(token))
+        return false;
+    struct text_entry *place;
+    struct text_shard *s = text_place(t, token, &place);
+    pthread_mutex_lock(&s->lock);
+    bool found = place->text && place->until.ms > now.ms && secret_equal((struct str){place->text, place->n}, token);
+    if (found)
+        *partner_id = place->partner_id;
+    pthread_mutex_unlock(&s->lock);
+    return found;
+}
+
+void token_texts_put(struct token_texts *t, struct str token, const struct token_known *known) {
+    if (!text_fits(token))
+        return;
+    struct text_entry fresh = {.text = xmalloc(token.n), .n = token.n, .until = known->until, .partner_id = known->partner_id};
+    struct text_entry *place;
+    struct text_shard *s = text_place(t, token, &place);
+    memcpy(fresh.text, token.p, token.n);
+    pthread_mutex_lock(&s->lock);
+    struct text_entry old = *place;
+    *place = fresh;
+    pthread_mutex_unlock(&s->lock);
+    text_drop(old.text, old.n);
 }
 
 // ---- partners ----

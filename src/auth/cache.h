@@ -11,14 +11,28 @@
 
 #include "base/arena.h"
 #include "base/clock.h"
+#include "base/str.h"
 #include "core/partner.h"
 
 // Tokens by the SHA-256 of all their bytes: two tokens never share an entry.
+struct token_known {
+    int64_t partner_id;
+    struct wall until;
+    bool before; // it was found before, too
+};
 struct token_cache;
 struct token_cache *token_cache_open(void);
 void token_cache_close(struct token_cache *c);
-bool token_cache_get(struct token_cache *c, const uint8_t sha256[32], struct wall now, int64_t *partner_id);
+bool token_cache_get(struct token_cache *c, const uint8_t sha256[32], struct wall now, struct token_known *out);
 void token_cache_put(struct token_cache *c, const uint8_t sha256[32], struct wall now, struct wall until, int64_t partner_id);
+
+// Those of them that come again and again, by their text: to compare it costs a tenth of hashing it. `now` decides here as there.
+#define TOKEN_TEXT_MAX 2048 // longer ones are not kept
+struct token_texts;
+struct token_texts *token_texts_open(void);
+void token_texts_close(struct token_texts *t);
+bool token_texts_get(struct token_texts *t, struct str token, struct wall now, int64_t *partner_id);
+void token_texts_put(struct token_texts *t, struct str token, const struct token_known *known);
 
 // Partners' rows by number, each for at most PARTNER_FRESH_MS, less when somebody says that partners have changed.
 #define PARTNER_FRESH_MS 1000

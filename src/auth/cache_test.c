@@ -15,20 +15,24 @@ static void sum_of(int64_t i, uint8_t out[32]) {
 static void a_token_is_known_until_it_ends(void **state UNUSED) {
     struct token_cache *c = token_cache_open();
     uint8_t sum[32], other[32];
-    int64_t partner = 0;
+    struct token_known known = {0};
     sum_of(1, sum);
-    assert_false(token_cache_get(c, sum, NOW, &partner));
+    assert_false(token_cache_get(c, sum, NOW, &known));
     token_cache_put(c, sum, NOW, wall_plus_ms(NOW, 1000), 42);
-    assert_true(token_cache_get(c, sum, wall_plus_ms(NOW, 999), &partner));
-    assert_int_equal(partner, 42);
-    assert_false(token_cache_get(c, sum, wall_plus_ms(NOW, 1000), &partner));
+    assert_true(token_cache_get(c, sum, wall_plus_ms(NOW, 999), &known));
+    assert_int_equal(known.partner_id, 42);
+    assert_int_equal(known.until.ms, NOW.ms + 1000);
+    assert_false(known.before);
+    assert_true(token_cache_get(c, sum, NOW, &known));
+    assert_true(known.before);
+    assert_false(token_cache_get(c, sum, wall_plus_ms(NOW, 1000), &known));
     for (int byte = 0; byte < 32; byte++) {
         memcpy(other, sum, 32);
         other[byte] ^= 1;
-        assert_false(token_cache_get(c, other, NOW, &partner));
+        assert_false(token_cache_get(c, other, NOW, &known));
     }
     token_cache_put(c, other, NOW, NOW, 42); // ended already
-    assert_false(token_cache_get(c, other, wall_plus_ms(NOW, -1), &partner));
+    assert_false(token_cache_get(c, other, wall_plus_ms(NOW, -1), &known));
     token_cache_close(c);
 }
 
@@ -36,20 +40,75 @@ static void many_tokens_leave_the_newest_known(void **state UNUSED) {
     struct token_cache *c = token_cache_open();
     const int64_t n = 500000;
     uint8_t sum[32];
-    int64_t partner;
+    struct token_known known;
     for (int64_t i = 0; i < n; i++) {
         sum_of(i, sum);
         token_cache_put(c, sum, NOW, wall_plus_ms(NOW, 300000 + i), i);
-        assert_true(token_cache_get(c, sum, NOW, &partner));
-        assert_int_equal(partner, i);
+        assert_true(token_cache_get(c, sum, NOW, &known));
+        assert_int_equal(known.partner_id, i);
     }
-    int known = 0;
+    int left = 0;
     for (int64_t i = n - 10000; i < n; i++) {
         sum_of(i, sum);
-        known += token_cache_get(c, sum, NOW, &partner);
+        left += token_cache_get(c, sum, NOW, &known);
     }
-    assert_true(known > 9900); // of the last 10,000; the table holds 65,536
+    assert_true(left > 9900); // of the last 10,000; the table holds 65,536
     token_cache_close(c);
+}
+
+// A token of 600 bytes that ends in something random, as signatures are.
+static struct str text_of(int64_t i, char out[600]) {
+    uint8_t sum[32];
+    sum_of(i, sum);
+    memset(out, 'x', 600);
+    memcpy(out + 600 - sizeof(sum), sum, sizeof(sum));
+    return (struct str){out, 600};
+}
+
+static void a_token_that_comes_often_is_known_by_its_text(void **state UNUSED) {
+    struct token_texts *t = token_texts_open();
+    const struct token_known known = {.partner_id = 42, .until = wall_plus_ms(NOW, 1000)};
+    char text[600], longest[TOKEN_TEXT_MAX + 1];
+    int64_t partner = 0;
+    struct str token = text_of(1, text);
+    assert_false(token_texts_get(t, token, NOW, &partner));
+    token_texts_put(t, token, &known);
+    assert_true(token_texts_get(t, token, wall_plus_ms(NOW, 999), &partner));
+    assert_int_equal(partner, 42);
+    assert_false(token_texts_get(t, token, wall_plus_ms(NOW, 1000), &partner));
+    for (size_t at = 0; at < token.n; at++) {
+        text[at] ^= 1;
+        assert_false(token_texts_get(t, token, NOW, &partner));
+        text[at] ^= 1;
+    }
+    assert_false(token_texts_get(t, (struct str){token.p, token.n - 1}, NOW, &partner));
+    assert_false(token_texts_get(t, (struct str){token.p + 1, token.n - 1}, NOW, &partner));
+    memset(longest, 'x', sizeof(longest));
+    for (size_t n = 0; n <= sizeof(longest); n++) {
+        token_texts_put(t, (struct str){longest, n}, &known);
+        assert_int_equal(token_texts_get(t, (struct str){longest, n}, NOW, &partner), n >= 8 && n <= TOKEN_TEXT_MAX);
+    }
+    token_texts_close(t);
+}
+
+static void many_texts_take_turns(void **state UNUSED) {
+    struct token_texts *t = token_texts_open();
+    char text[600];
+    int64_t partner;
+    int left = 0;
+    for (int64_t i = 0; i < 20000; i++) {
+        struct token_known known = {.partner_id = i, .until = wall_plus_ms(NOW, 1000)};
+        token_texts_put(t, text_of(i, text), &known);
+        assert_true(token_texts_get(t, text_of(i, text), NOW, &partner));
+        assert_int_equal(partner, i);
+    }
+    for (int64_t i = 0; i < 20000; i++) {
+        bool found = token_texts_get(t, text_of(i, text), NOW, &partner);
+        assert_true(!found || partner == i);
+        left += found;
+    }
+    assert_in_range(left, 2000, 2048); // as many as there are places, less those that nobody came to
+    token_texts_close(t);
 }
 
 static struct partner partner_of(int64_t id) {
@@ -140,6 +199,7 @@ static void many_partners_fit_in_little_room(void **state UNUSED) {
 
 struct shared {
     struct token_cache *tokens;
+    struct token_texts *texts;
     struct partner_cache *partners;
     uint64_t seed;
     int wrong;
@@ -153,12 +213,18 @@ static void *use_both(void *arg) {
     arena_init(&a, 1u << 16);
     for (int i = 0; i < 20000; i++) {
         int64_t key = (int64_t)rng_below(&rng, 200) + 1, found;
+        struct token_known known;
+        char text[600];
+        struct str token = text_of(key, text);
         uint8_t sum[32];
         struct partner out, in = partner_of(key);
         sum_of(key, sum);
-        if (token_cache_get(s->tokens, sum, NOW, &found))
+        if (token_texts_get(s->texts, token, NOW, &found))
             s->wrong += found != key;
-        else
+        if (token_cache_get(s->tokens, sum, NOW, &known)) {
+            s->wrong += known.partner_id != key;
+            token_texts_put(s->texts, token, &known);
+        } else
             token_cache_put(s->tokens, sum, NOW, wall_plus_ms(NOW, 1 + (int64_t)rng_below(&rng, 50)), key);
         if (partner_cache_get(s->partners, key, (struct mono){i}, &a, &out))
             s->wrong += out.cap_day != key || !str_is(out.client_id, "acme");
@@ -175,10 +241,10 @@ static void *use_both(void *arg) {
 static void threads_never_see_another_ones_entry(void **state UNUSED) {
     struct rng_seeded seeded;
     struct rng rng = testing_rng(&seeded);
-    struct shared s[4] = {{.tokens = token_cache_open(), .partners = partner_cache_open()}};
+    struct shared s[4] = {{.tokens = token_cache_open(), .texts = token_texts_open(), .partners = partner_cache_open()}};
     pthread_t threads[4];
     for (int i = 0; i < 4; i++) {
-        s[i] = (struct shared){.tokens = s[0].tokens, .partners = s[0].partners, .seed = rng_u64(&rng)};
+        s[i] = (struct shared){.tokens = s[0].tokens, .texts = s[0].texts, .partners = s[0].partners, .seed = rng_u64(&rng)};
         assert_int_equal(pthread_create(&threads[i], NULL, use_both, &s[i]), 0);
     }
     for (int i = 0; i < 4; i++) {
@@ -186,6 +252,7 @@ static void threads_never_see_another_ones_entry(void **state UNUSED) {
         assert_int_equal(s[i].wrong, 0);
     }
     token_cache_close(s[0].tokens);
+    token_texts_close(s[0].texts);
     partner_cache_close(s[0].partners);
 }
 
@@ -193,6 +260,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_token_is_known_until_it_ends),
         cmocka_unit_test(many_tokens_leave_the_newest_known),
+        cmocka_unit_test(a_token_that_comes_often_is_known_by_its_text),
+        cmocka_unit_test(many_texts_take_turns),
         cmocka_unit_test(a_partner_is_known_for_a_second),
         cmocka_unit_test(news_drop_what_was_read_before_them),
         cmocka_unit_test(a_later_reading_is_not_overwritten_by_an_earlier_one),
