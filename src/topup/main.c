@@ -23,19 +23,9 @@
 
 const char *argp_program_version = "topup " TOPUP_VERSION;
 
-const struct command *const all_commands[] = {partner_commands,
-                                              product_commands,
-                                              sim_commands,
-                                              order_commands,
-                                              subscription_commands,
-                                              event_commands,
-                                              webhook_commands,
-                                              usage_commands,
-                                              sandbox_commands,
-                                              archive_commands,
-                                              own_commands,
-                                              server_commands,
-                                              NULL};
+const struct command *const all_commands[] = {
+    partner_commands, product_commands, sim_commands,     order_commands,  subscription_commands, event_commands,  webhook_commands,
+    usage_commands,   sandbox_commands, archive_commands, backup_commands, own_commands,          server_commands, NULL};
 
 const struct argp_option common_options[] = {
     {"json", OPT_JSON, NULL, 0, "Print the server's JSON instead of tables", -1},

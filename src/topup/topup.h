@@ -111,6 +111,9 @@ enum option_key {
     OPT_OLDER_THAN,
     OPT_PER_FILE,
     OPT_KEEP,
+    // backup
+    OPT_CONFIG,
+    OPT_STORE,
     // login
     OPT_CLIENT_ID,
     OPT_OPERATOR,
@@ -182,7 +185,8 @@ bool read_secret_file(const char *path, struct buf *out);
 
 // ---- the rows, by subject; each list ends with a row whose noun is NULL ----
 extern const struct command partner_commands[], product_commands[], sim_commands[], order_commands[], subscription_commands[],
-    event_commands[], webhook_commands[], usage_commands[], sandbox_commands[], archive_commands[], own_commands[], server_commands[];
+    event_commands[], webhook_commands[], usage_commands[], sandbox_commands[], archive_commands[], backup_commands[], own_commands[],
+    server_commands[];
 extern const struct command *const all_commands[]; // NULL-terminated
 extern const struct argp_option common_options[];
 

@@ -108,3 +108,23 @@ def test_what_is_refused(new_demo, tmp_path):
     (tmp_path / "backup2.part").write_text("")
     assert "has broken off" in topupd("backup", "--data", data, tmp_path / "backup2", ends=1).stderr
     assert "is not a whole" not in topupd("restore", "--data", fresh, file).stderr
+
+
+def test_the_client_has_the_words_too(new_demo, tmp_path):
+    order = Api(new_demo(data=tmp_path / "data")).order()
+    env = {"PATH": "/nowhere", "HOME": str(tmp_path)}  # no server is configured, none is asked
+
+    def topup(*args):
+        return subprocess.run([BUILD / "topup", *map(str, args)], env=env, capture_output=True, text=True, timeout=120)
+
+    done = topup("backup", "--data", tmp_path / "data", tmp_path / "backup")
+    assert done.returncode == 0 and "a whole copy" in done.stdout, done.stderr
+    assert topup("backup", "--data", tmp_path / "data", tmp_path / "backup").returncode == 1
+    assert topup("backup", "--data", tmp_path / "data").returncode == 2
+    assert topup("restore", "--data", tmp_path / "again", tmp_path / "backup").returncode == 0
+    assert Api(new_demo(data=tmp_path / "again")).get(f"/v2/orders/{order['id']}").json()["status"] == "COMPLETED"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "topup").write_bytes((BUILD / "topup").read_bytes())
+    (tmp_path / "bin" / "topup").chmod(0o755)
+    lonely = subprocess.run([tmp_path / "bin" / "topup", "backup", "--data", "data", "file"], env=env, capture_output=True, text=True, timeout=120)
+    assert lonely.returncode == 7 and "has to be on this machine" in lonely.stderr
