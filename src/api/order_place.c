@@ -167,7 +167,6 @@ static enum err_kind accept(struct tx *tx, const struct partner *partner, struct
     }
     if ((kind = announce(tx, o, err)) != ERR_NONE)
         return kind;
-    tx_news(tx, NEWS_TASKS | NEWS_EVENTS);
     return ERR_NONE;
 }
 

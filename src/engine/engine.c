@@ -8,9 +8,6 @@
 #include "base/log.h"
 #include "engine/inside.h"
 
-#define TURN_MEMORY_MAX ((size_t)64 << 20)
-#define ORDER_MEMORY_MAX ((size_t)1 << 20)
-#define SNAPSHOT_MAX ((size_t)64 << 10)
 #define AWAY_TOLERATED 3    // UNAVAILABLE in a row before a peer is left in peace
 #define PAUSE_FIRST_MS 1000 // doubled each time up to
 #define PAUSE_GREATEST_MS 60000
@@ -41,6 +38,20 @@ static struct wall earlier(struct wall a, struct wall b) {
 }
 
 // ---- opening, peers, closing ----
+
+void turn_init(struct turn *t, struct engine *e) {
+    t->e = e;
+    arena_init(&t->arena, TURN_MEMORY_MAX);
+    arena_init(&t->scratch, ORDER_MEMORY_MAX);
+    buf_init(&t->payload, SNAPSHOT_MAX);
+}
+
+void turn_release(struct turn *t) {
+    arena_release(&t->arena);
+    arena_release(&t->scratch);
+    buf_release(&t->payload);
+    free(t->lines);
+}
 
 static void metrics_open(struct engine_metrics *m) {
     struct metric_family *f;
@@ -78,11 +89,8 @@ enum err_kind engine_open(const struct engine_options *o, struct engine **out, s
     e->first_deadline = (struct mono){INT64_MAX};
     memset(e->route, 0xff, sizeof(e->route));
     CHECK(pthread_mutex_init(&e->lock, NULL) == 0 && pthread_cond_init(&e->changed, NULL) == 0);
-    e->turn.e = e;
+    turn_init(&e->turn, e);
     e->turn.drop_leases = true;
-    arena_init(&e->turn.arena, TURN_MEMORY_MAX);
-    arena_init(&e->turn.scratch, ORDER_MEMORY_MAX);
-    buf_init(&e->turn.payload, SNAPSHOT_MAX);
     metrics_open(&e->m);
     *out = e;
     return ERR_NONE;
@@ -142,7 +150,9 @@ static int builtin(struct engine *e) {
     return add_peer(e, peer_builtin_open("builtin"));
 }
 
-static void start(struct engine *e) {
+void engine_start(struct engine *e) {
+    if (e->started)
+        return;
     for (int lane = 0; lane < TASK_LANES; lane++)
         for (int kind = 0; kind < TASK_KINDS; kind++)
             if (e->route[lane][kind] < 0)
@@ -167,13 +177,11 @@ void engine_close(struct engine *e) {
     pthread_mutex_unlock(&e->lock);
     for (int i = 0; i < e->n_peers; i++)
         e->peers[i].p->ops->close(e->peers[i].p);
-    arena_release(&e->turn.arena);
-    arena_release(&e->turn.scratch);
-    buf_release(&e->turn.payload);
+    at_once_close(e);
+    turn_release(&e->turn);
     free(e->turn.settlements);
     free(e->turn.poison);
     free(e->turn.planned);
-    free(e->turn.lines);
     free(e->flights);
     free(e->pending);
     free(e->inbox);
@@ -256,8 +264,7 @@ static void expire_calls(struct engine *e, struct mono now) {
 
 // ---- the turn's job ----
 
-static enum err_kind turn_run(struct tx *tx, void *ctx, struct err *err) {
-    struct turn *t = ctx;
+void turn_begin(struct turn *t, struct tx *tx) {
     arena_reset(&t->arena);
     arena_reset(&t->scratch);
     memset(t->partners, 0, sizeof(t->partners));
@@ -273,6 +280,11 @@ static enum err_kind turn_run(struct tx *tx, void *ctx, struct err *err) {
     t->at_timer = t->last_timer = (struct uuid){{0}};
     t->at_poison = -1;
     t->budget = t->limit;
+}
+
+static enum err_kind turn_run(struct tx *tx, void *ctx, struct err *err) {
+    struct turn *t = ctx;
+    turn_begin(t, tx);
     for (int i = 0; i < t->e->n_peers; i++)
         t->room[i] = t->offered[i];
 
@@ -363,7 +375,7 @@ static enum err_kind submit(struct engine *e, struct wall now, struct err *err) 
 
 // ---- what the turn brought ----
 
-static void say(struct engine *e, const struct line *l) {
+void engine_say(struct engine *e, const struct line *l) {
     switch (l->what) {
     case LINE_STEP:
         log_info("order.step", LOG_ID("order", l->order_id), LOG_INT("partner", l->partner_id), LOG_TEXT("task", task_kind_words[l->kind]),
@@ -526,7 +538,7 @@ static enum err_kind finish(struct engine *e, struct wall now, struct err *err) 
         metric_set(e->m.batch, t->worked);
     }
     for (size_t i = 0; i < t->n_lines; i++)
-        say(e, &t->lines[i]);
+        engine_say(e, &t->lines[i]);
     e->more = t->more;
     e->next = t->next;
     if (t->looks_at_clocks)
@@ -562,8 +574,7 @@ bool engine_quiet(struct engine *e) {
 }
 
 enum err_kind engine_turn(struct engine *e, bool force, struct wall *wake, struct err *err) {
-    if (!e->started)
-        start(e);
+    engine_start(e);
     struct wall now = clock_wall(e->o.clock);
     struct mono mono = clock_mono(e->o.clock);
     enum err_kind k = ERR_NONE;
@@ -582,6 +593,7 @@ enum err_kind engine_turn(struct engine *e, bool force, struct wall *wake, struc
     }
     take_answers(e, mono);
     expire_calls(e, mono);
+    at_once_take(e);
 
     if (e->state == TURN_NONE && !k) {
         bool waits = wall_set(e->retry_at) && now.ms < e->retry_at.ms;

@@ -50,6 +50,10 @@ NODISCARD enum err_kind engine_step(struct engine *e, struct wall *wake, struct 
 NODISCARD enum err_kind engine_run(struct engine *e, struct err *err);
 void engine_stop(struct engine *e, int drain_ms);
 void engine_wake(struct engine *e); // from any thread
+// Has the store call the engine at the end of each transaction that accepts orders (store_at_end): those that inline peers alone serve are
+// then carried out in that very transaction, and no task of theirs is ever written. All others go the usual way. After engine_set_peer;
+// the engine must then live until the store is closed.
+void engine_settle_at_once(struct engine *e);
 // For whoever opens both: store_on_commit(store, ENGINE_NEWS, engine_news, engine). The engine must then live until the store is closed:
 // engine_stop, store_close, engine_close.
 #define ENGINE_NEWS (NEWS_TASKS | NEWS_TIMERS)

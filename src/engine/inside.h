@@ -2,8 +2,8 @@
 /*
  * inside.h - the engine's own parts; nobody else includes it.
  *
- * engine.c holds the state and takes turns, claim.c and settle.c are what a turn's job does on the store's writer, timers.c lets time
- * do its work on subscriptions, loop.c the thread of production.
+ * engine.c holds the state and takes turns, claim.c and settle.c are what a turn's job does on the store's writer, at_once.c what is done
+ * without a turn, timers.c lets time do its work on subscriptions, loop.c the thread of production.
  *
  * One *turn* is one job: it records the outcomes that came back, then claims what is due. While the job is on its way the turn belongs to
  * the writer, otherwise to the engine's thread; the peers' table is fixed at the first step. `inbox` and `answered` are shared, under the
@@ -24,6 +24,9 @@
 #define ENGINE_PEERS_MAX 8
 #define CALLS_MAX 4096 // of one peer
 #define SHUNNED_MAX 64
+#define TURN_MEMORY_MAX ((size_t)64 << 20)
+#define ORDER_MEMORY_MAX ((size_t)1 << 20)
+#define SNAPSHOT_MAX ((size_t)64 << 10)
 #define ENGINE_QUEUES (TASK_LANES * TASK_KINDS)
 
 // What a node must still hold to settle a call: the claim it was made under. The lease's end makes it unmistakable: an operator's retry
@@ -142,6 +145,14 @@ struct turn {
     const struct product *products[CACHE_SLOTS];
 };
 
+// What the writer has to say of orders that were settled at once; the engine's thread says it.
+struct report {
+    struct arena arena; // of the texts
+    struct line *lines;
+    size_t n, cap;
+    int64_t worked;
+};
+
 enum turn_state { TURN_NONE, TURN_RUNNING };
 
 struct engine_metrics {
@@ -167,6 +178,7 @@ struct engine {
     size_t n_pending, cap_pending;
 
     struct turn turn;
+    struct turn at_once; // the writer's alone (at_once.c)
     enum turn_state state;
     bool stopping;
     int limit;               // the turn's, less than batch_max while looking for whose fault a failure is
@@ -191,6 +203,8 @@ struct engine {
     pthread_cond_t changed;
     struct answer *inbox;
     size_t n_inbox, cap_inbox;
+    struct report report;
+    bool reported; // then it is the engine's thread's, otherwise the writer's
     bool answered; // the turn's job is done, with:
     enum err_kind kind;
     struct err err;
@@ -204,13 +218,22 @@ struct engine {
 // engine.c
 // A step of the loop: without `force` a turn is taken only when there is a reason to.
 NODISCARD enum err_kind engine_turn(struct engine *e, bool force, struct wall *wake, struct err *err);
-bool engine_quiet(struct engine *e); // no call on its way, nothing to settle, no job running
+void engine_start(struct engine *e); // the peers' table is fixed now
+void turn_init(struct turn *t, struct engine *e);
+void turn_release(struct turn *t);
+void turn_begin(struct turn *t, struct tx *tx);
+void engine_say(struct engine *e, const struct line *l); // writes a log line and counts
+bool engine_quiet(struct engine *e);                     // no call on its way, nothing to settle, no job running
 void engine_grow(void **items, size_t *cap, size_t n, size_t size);
 // loop.c
 void loop_poke(struct loop *l);
 
 // claim.c
 enum err_kind claim_due(struct turn *t, struct err *err);
+enum err_kind claim_one(struct turn *t, const struct task *due, struct err *err);
+// at_once.c
+void at_once_take(struct engine *e);  // says what the writer has reported
+void at_once_close(struct engine *e); // the same for what is left, and drops its memory
 // timers.c
 enum err_kind timers_fire(struct turn *t, struct err *err);
 

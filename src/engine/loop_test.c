@@ -79,10 +79,11 @@ static void stop(struct world *w, struct news *n, int drain_ms) {
 
 static void loop_ends_what_is_placed_while_it_runs(void **state UNUSED) {
     static const char *const scripts[] = {NULL, "", "* * * 20: late 5ms\n* * * 3: refuse\n* * * 3: twice 2ms\n* * * 2: unavailable\n"};
-    for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
+    for (size_t i = 0; i <= ARRAY_LEN(scripts); i++) {
         struct world w;
         struct news n;
-        world_begin(&w, &n, scripts[i]);
+        world_begin(&w, &n, scripts[i % ARRAY_LEN(scripts)]);
+        w.at_once = i == ARRAY_LEN(scripts);
         run(&w, &n);
         for (int k = 0; k < 200; k++)
             world_place(&w, OP_TOPUP, SIM_PSIM, k % SIMS);

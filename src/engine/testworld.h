@@ -36,6 +36,8 @@ struct world {
     bool threaded;                  // set before world_open: the store has a thread
     bool sandbox;                   // set before world_open: the partner is one, its clock WORLD_SANDBOX_AHEAD
     uint64_t seed;                  // set before world_open
+    unsigned inside;                // set before world_engine: kinds of task that the built-in network serves all the same, bits
+    bool at_once;                   // set before world_engine: place 0 settles at once what it can
     const struct db_driver *driver; // set before world_open: a wrapper; NULL: SQLite
     bool trouble_allowed;           // steps may say that the store is in trouble
     struct store *store;

@@ -282,6 +282,7 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_ORDER_GET] = READS("order_get", "SELECT " ORDER_COLUMNS ORDER_FROM "WHERE o.partner_id = ?1 AND o.id = ?2"),
     [ST_ORDER_BY_REFERENCE] =
         READS("order_by_reference", "SELECT " ORDER_COLUMNS ORDER_FROM "WHERE o.partner_id = ?1 AND o.reference = ?2"),
+    [ST_ORDER_REFERENCES] = READS("order_references", "SELECT count(*) FROM orders WHERE partner_id = ?1 AND reference = ?2"),
     [ST_ORDER_INSERT] = WRITE_KEEPS(
         "order_insert", "INSERT INTO orders (id, partner_id, state, operation, sim_type, country, product_id, sold_minor, sold_currency,"
                         " activation, expiration, email, first_name, last_name, residence, language, device_os, device_model, device_id,"

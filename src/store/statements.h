@@ -93,6 +93,7 @@ enum statement {
     // order
     ST_ORDER_GET,
     ST_ORDER_BY_REFERENCE,
+    ST_ORDER_REFERENCES,
     ST_ORDER_INSERT,
     ST_ORDER_FINISH,
     ST_ORDER_UPDATE,

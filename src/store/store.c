@@ -52,7 +52,9 @@ struct store {
         void *ctx;
     } hook[HOOKS_MAX];
     size_t hooks;
-    bool upkeep_failed; // said already
+    struct store_end end; // .run NULL: nothing
+    bool ended;           // it is part of what was committed last
+    bool upkeep_failed;   // said already
 };
 
 void store_options_default(struct store_options *o) {
@@ -72,12 +74,15 @@ void store_options_default(struct store_options *o) {
 
 enum verdict { BATCH_COMMITTED, BATCH_FAILED, BATCH_AGAIN, BATCH_CAREFULLY };
 
-static enum err_kind begin(struct store *s, struct err *err) {
+// `ends`: with the work for the end of the transaction, and so with orders kept in memory for it.
+static enum err_kind begin(struct store *s, bool ends, struct err *err) {
     struct tx *tx = &s->writer;
     tx->trouble = ERR_NONE;
     tx->wrote = false;
     tx->news = 0;
     tx->told = 0;
+    tx->fresh.on = ends && s->end.run;
+    s->ended = false;
     tx->now = clock_wall(s->o.clock);
     enum err_kind kind = tx->db->driver->begin(tx->db, err);
     if (!kind && tx->db->others)
@@ -103,6 +108,16 @@ static enum err_kind commit(struct store *s, struct err *err) {
     else
         tx_committed(tx);
     return kind;
+}
+
+static enum err_kind run_end(struct store *s, struct err *err) {
+    struct tx *tx = &s->writer;
+    if (tx->fresh.n == 0)
+        return ERR_NONE;
+    tx->trouble = ERR_NONE;
+    enum err_kind kind = s->end.run(tx, s->end.ctx, err);
+    s->ended = !kind && !tx->trouble;
+    return kind ? kind : tx->trouble;
 }
 
 // Runs one job; its answer stands in the job. A verb's trouble counts even when the job thought nothing of it.
@@ -131,10 +146,10 @@ static enum verdict fail_or_again(struct store_job *first, enum err_kind kind, c
     return BATCH_FAILED;
 }
 
-static enum verdict run_hoping(struct store *s, struct store_job *first) {
+static enum verdict hope(struct store *s, struct store_job *first, bool ends) {
     struct tx *tx = &s->writer;
     struct err err = {0};
-    enum err_kind kind = begin(s, &err);
+    enum err_kind kind = begin(s, ends, &err);
     if (kind)
         return fail_or_again(first, kind, &err);
     for (struct store_job *job = first; job; job = job->next) {
@@ -144,10 +159,18 @@ static enum verdict run_hoping(struct store *s, struct store_job *first) {
             return kind == ERR_RETRY || tx->trouble == ERR_RETRY ? BATCH_AGAIN : BATCH_CAREFULLY;
         }
     }
+    if (run_end(s, &err)) {
+        undo_all(s);
+        return hope(s, first, false);
+    }
     kind = commit(s, &err);
     if (kind == ERR_CONFLICT || kind == ERR_CORRUPT) // of a write that the driver or tx_flush had put off: some job's
         return BATCH_CAREFULLY;
     return kind ? fail_or_again(first, kind, &err) : BATCH_COMMITTED;
+}
+
+static enum verdict run_hoping(struct store *s, struct store_job *first) {
+    return hope(s, first, true);
 }
 
 // A job between savepoint and release. False: the transaction itself is lost.
@@ -176,7 +199,7 @@ static bool run_undoable(struct store *s, struct store_job *job, struct err *err
 static enum verdict run_carefully(struct store *s, struct store_job *first) {
     struct tx *tx = &s->writer;
     struct err err = {0};
-    enum err_kind kind = begin(s, &err);
+    enum err_kind kind = begin(s, false, &err);
     if (kind)
         return fail_or_again(first, kind, &err);
     for (struct store_job *job = first; job; job = job->next) {
@@ -194,15 +217,21 @@ static enum verdict run_carefully(struct store *s, struct store_job *first) {
 }
 
 // A job in a transaction of its own.
-static enum verdict run_single(struct store *s, struct store_job *job) {
+static enum verdict run_alone(struct store *s, struct store_job *job, bool ends) {
     struct err err = {0};
-    enum err_kind kind = begin(s, &err);
+    enum err_kind kind = begin(s, ends, &err);
     if (!kind) {
         if (run_job(s, job)) {
             undo_all(s);
             return job->kind == ERR_RETRY ? BATCH_AGAIN : BATCH_FAILED;
         }
+        if (run_end(s, &err)) {
+            undo_all(s);
+            return run_alone(s, job, false);
+        }
         kind = commit(s, &err);
+        if (s->ended && (kind == ERR_CONFLICT || kind == ERR_CORRUPT)) // its, perhaps, and not the job's
+            return run_alone(s, job, false);
     }
     if (!kind)
         return BATCH_COMMITTED;
@@ -223,6 +252,8 @@ static void announce(struct store *s) {
         if (s->hook[i].news & news)
             s->hook[i].fn(s->hook[i].ctx, news & s->hook[i].news);
     }
+    if (s->ended)
+        s->end.committed(s->end.ctx);
 }
 
 static enum verdict try_often(struct store *s, struct store_job *first, enum verdict (*way)(struct store *, struct store_job *)) {
@@ -236,6 +267,10 @@ static void give_up(struct store_job *first) {
     struct err err = {0};
     err_set(&err, ERR_UNAVAILABLE, "the store is too busy with other writers");
     answer_all(first, ERR_UNAVAILABLE, &err);
+}
+
+static enum verdict run_single(struct store *s, struct store_job *job) {
+    return run_alone(s, job, true);
 }
 
 // All answers stand in the jobs afterwards; `done` has not been called.
@@ -647,6 +682,11 @@ void store_close(struct store *s) {
 }
 
 // ---- the rest ----
+
+void store_at_end(struct store *s, const struct store_end *end) {
+    CHECK(!end || !s->end.run);
+    s->end = end ? *end : (struct store_end){0};
+}
 
 void store_on_commit(struct store *s, unsigned news, void (*fn)(void *ctx, unsigned news), void *ctx) {
     CHECK(s->hooks < HOOKS_MAX);

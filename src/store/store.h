@@ -102,6 +102,18 @@ void tx_news(struct tx *tx, unsigned news); // a writing verb says what it touch
 // `fn` is called on the writer's thread after each commit that made one of `news`; registered while no job is in work, at most 8.
 void store_on_commit(struct store *s, unsigned news, void (*fn)(void *ctx, unsigned news), void *ctx);
 
+// Work for the end of a transaction: `run` is called on the writer when a batch's jobs have all run and orders were accepted that it may
+// carry on with (store_order_fresh); what it writes is committed together with them, and `committed` follows. Like a job, `run` may be
+// called again; when it fails, the batch is run without it: what it was to do stands in the rows then, for the usual way. One, registered
+// while no job is in work; NULL: none any more. Whoever registers looks for subscriptions' timers every few seconds by itself: NEWS_TIMERS
+// tells only of those that come sooner than a minute.
+struct store_end {
+    enum err_kind (*run)(struct tx *tx, void *ctx, struct err *err);
+    void (*committed)(void *ctx);
+    void *ctx;
+};
+void store_at_end(struct store *s, const struct store_end *end);
+
 // For hooks of NEWS_EVENTS, during the call: the events of that commit, in the order in which they were appended. Past STORE_TOLD_MAX of
 // them *all is false: others were committed, too.
 #define STORE_TOLD_MAX 8192

@@ -56,6 +56,11 @@ static const size_t order_texts[] = {
 static const struct recent_layout order_layout = {sizeof(struct order), order_texts, ARRAY_LEN(order_texts)};
 
 enum err_kind store_order_get(struct tx *tx, struct uuid id, struct arena *a, struct order *out, struct err *err) {
+    const struct fresh_order *fresh = fresh_find(&tx->fresh, &id);
+    if (fresh) {
+        fresh_copy_order(&fresh->order, a, out);
+        return arena_failed(a) ? tx_no_memory(err) : ERR_NONE;
+    }
     if (recent_get(tx->recent, RECENT_ORDER, id.b, sizeof id.b, &order_layout, a, out))
         return ERR_NONE;
     struct db_value params[] = {db_int(uuid_partner(id)), db_uuid(&id)};
@@ -64,12 +69,16 @@ enum err_kind store_order_get(struct tx *tx, struct uuid id, struct arena *a, st
 
 enum err_kind store_order_by_reference(struct tx *tx, int64_t partner_id, struct str reference, struct arena *a, struct order *out,
                                        struct err *err) {
+    const struct fresh_order *fresh = fresh_by_reference(&tx->fresh, partner_id, reference);
+    if (fresh) {
+        fresh_copy_order(&fresh->order, a, out);
+        return arena_failed(a) ? tx_no_memory(err) : ERR_NONE;
+    }
     struct db_value params[] = {db_int(partner_id), db_text(reference)};
     return tx_get(tx, ST_ORDER_BY_REFERENCE, TX_PARAMS(params), read_order, a, out, sizeof *out, "order", err);
 }
 
-enum err_kind store_order_insert(struct tx *tx, const struct order *o, struct err *err) {
-    CHECK(uuid_partner(o->id) == o->partner_id); // or its id would not find it
+static enum err_kind write_order(struct tx *tx, const struct order *o, struct err *err) {
     const struct subscriber *who = &o->subscriber;
     struct db_value params[] = {
         db_uuid(&o->id),          db_int(o->partner_id),    db_int(o->state),
@@ -84,7 +93,7 @@ enum err_kind store_order_insert(struct tx *tx, const struct order *o, struct er
         db_wall(o->finished),
     };
     enum err_kind kind = tx_exec(tx, ST_ORDER_INSERT, TX_PARAMS(params), err);
-    if (!kind && o->product_public_id[0])
+    if (!kind && o->product_public_id[0] && !order_finished(o->state)) // nobody asks for what has ended at once
         recent_put(tx->recent, RECENT_ORDER, o->id.b, sizeof o->id.b, &order_layout, o);
     if (!kind)
         tx_order_is_new(tx, &o->id);
@@ -97,7 +106,65 @@ enum err_kind store_order_insert(struct tx *tx, const struct order *o, struct er
     return err_set(err, ERR_CONFLICT, "id: there is such an order already");
 }
 
+// Whether the table would refuse it: then it shall say so at once.
+static enum err_kind is_refused(struct tx *tx, const struct order *o, bool *out, struct err *err) {
+    int64_t others = 0;
+    *out = fresh_find(&tx->fresh, &o->id);
+    if (*out || !str_present(o->reference))
+        return ERR_NONE;
+    struct db_value params[] = {db_int(o->partner_id), db_text(o->reference)};
+    enum err_kind kind = tx_int(tx, ST_ORDER_REFERENCES, TX_PARAMS(params), &others, err);
+    *out = others > 0 || fresh_by_reference(&tx->fresh, o->partner_id, o->reference);
+    return kind;
+}
+
+enum err_kind store_order_insert(struct tx *tx, const struct order *o, struct err *err) {
+    CHECK(tx->writer && uuid_partner(o->id) == o->partner_id); // or its id would not find it
+    bool refused = true;
+    enum err_kind kind = ERR_NONE;
+    if (tx->fresh.on && o->product_public_id[0])
+        kind = is_refused(tx, o, &refused, err);
+    if (kind)
+        return kind;
+    tx->wrote = true;
+    if (!refused && fresh_add(&tx->fresh, o))
+        return ERR_NONE;
+    kind = tx_flush_fresh(tx, err); // when it is full, the next has room
+    return kind ? kind : write_order(tx, o, err);
+}
+
+static enum err_kind write_fresh(struct tx *tx, const struct fresh_order *f, struct err *err) {
+    enum err_kind kind = write_order(tx, &f->order, err);
+    for (int i = 0; i < f->n_tasks && !kind; i++) {
+        if (!(f->gone & 1U << i))
+            kind = tx_write_task(tx, &f->tasks[i], err);
+    }
+    return !kind && f->has_subscription ? tx_write_subscription(tx, &f->subscription, err) : kind;
+}
+
+enum err_kind tx_flush_fresh(struct tx *tx, struct err *err) {
+    struct fresh *f = &tx->fresh;
+    enum err_kind kind = ERR_NONE;
+    for (size_t i = 0; i < f->n && !kind; i++)
+        kind = write_fresh(tx, &f->list[i], err);
+    fresh_clear(f);
+    return kind;
+}
+
+enum err_kind store_order_fresh(struct tx *tx, size_t i, struct task *out) {
+    const struct fresh *f = &tx->fresh;
+    if (i >= f->n)
+        return ERR_NOT_FOUND;
+    const struct task *t = fresh_open_task(&f->list[i]);
+    *out = t ? *t : (struct task){.state = TASK_DONE};
+    return ERR_NONE;
+}
+
 enum err_kind store_order_update(struct tx *tx, const struct order *o, struct err *err) {
+    struct fresh_order *fresh = fresh_find(&tx->fresh, &o->id);
+    tx->wrote = true;
+    if (fresh && fresh_set_order(&tx->fresh, fresh, o))
+        return ERR_NONE;
     struct db_value params[] = {
         db_int(o->partner_id), db_uuid(&o->id),    db_int(o->state),        db_wall(o->finished),
         db_text(o->failure),   db_iccid(o->iccid), db_text(o->matching_id), db_text(o->smdp),

@@ -54,6 +54,9 @@ NODISCARD enum err_kind store_task_drop_leases(struct tx *tx, int64_t lease_owne
 // The oldest task on a SIM that is not finished (any order's); ERR_NOT_FOUND: the SIM is free. Tells the engine whom to unblock when
 // an order has finished.
 NODISCARD enum err_kind store_task_first_open(struct tx *tx, iccid_t iccid, struct arena *a, struct task *out, struct err *err);
+// For what store_at_end runs: the i-th order that was accepted in this transaction, by the first of its tasks that is not finished (state
+// DONE: it has none left). ERR_NOT_FOUND: there are no more. The task's texts hold until it is changed.
+NODISCARD enum err_kind store_order_fresh(struct tx *tx, size_t i, struct task *out);
 NODISCARD enum err_kind store_order_counts(struct tx *tx, int64_t by_state[4], int64_t tasks_by_state[7],
                                            struct err *err); // for gauges; finished orders are not counted (0)
 

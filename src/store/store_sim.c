@@ -167,6 +167,11 @@ enum err_kind store_sim_open(struct tx *tx, iccid_t iccid, int64_t *orders, int6
         return kind;
     *orders = counts[0];
     *subscriptions = counts[1];
+    struct fresh_order *fresh = NULL;
+    while ((fresh = fresh_on_sim(&tx->fresh, iccid, fresh))) {
+        *orders += fresh_open_task(fresh) != NULL;
+        *subscriptions += fresh->has_subscription && !subscription_finished(fresh->subscription.state);
+    }
     return ERR_NONE;
 }
 

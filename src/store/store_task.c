@@ -70,11 +70,27 @@ static void remember(struct tx *tx, const struct task *t) {
     arena_release(&a);
 }
 
+// The order whose task it is, if that is not written yet.
+static struct fresh_order *fresh_of(const struct tx *tx, const struct task *t) {
+    struct fresh_order *fresh = fresh_find(&tx->fresh, &t->order_id);
+    bool there = fresh && t->step >= 0 && t->step < fresh->n_tasks && !(fresh->gone & 1U << t->step) && fresh->tasks[t->step].id == t->id;
+    return there ? fresh : NULL;
+}
+
 static void forget(struct tx *tx, const struct task *t) {
     recent_drop(tx->recent, RECENT_TASKS, t->order_id.b, sizeof t->order_id.b);
 }
 
 enum err_kind store_task_insert(struct tx *tx, const struct task *t, struct err *err) {
+    struct fresh_order *fresh = fresh_find(&tx->fresh, &t->order_id);
+    tx->wrote = true;
+    if (fresh && fresh->n_tasks == t->step && fresh_set_task(&tx->fresh, fresh, t))
+        return ERR_NONE;
+    enum err_kind kind = tx_flush_fresh(tx, err);
+    return kind ? kind : tx_write_task(tx, t, err);
+}
+
+enum err_kind tx_write_task(struct tx *tx, const struct task *t, struct err *err) {
     struct db_value params[] = {
         db_int(t->id),           db_uuid(&t->order_id),  db_int(t->partner_id), db_iccid(t->iccid),    db_int(t->step),
         db_int(t->kind),         db_text(t->peer),       db_int(t->state),      db_int(t->verb),       db_int(t->due_at.ms),
@@ -90,6 +106,10 @@ enum err_kind store_task_insert(struct tx *tx, const struct task *t, struct err 
 }
 
 enum err_kind store_task_update(struct tx *tx, const struct task *t, struct err *err) {
+    struct fresh_order *fresh = fresh_of(tx, t);
+    tx->wrote = true;
+    if (fresh && fresh_set_task(&tx->fresh, fresh, t))
+        return ERR_NONE;
     struct db_value params[] = {
         db_int(t->id),        db_iccid(t->iccid),      db_text(t->peer),       db_int(t->state),      db_int(t->verb),
         db_int(t->due_at.ms), db_wall(t->lease_until), db_int(t->lease_owner), db_int(t->attempts),   db_int(t->outcome),
@@ -120,6 +140,12 @@ enum err_kind store_task_history(struct tx *tx, int64_t id, struct arena *a, str
 }
 
 enum err_kind store_task_delete(struct tx *tx, const struct task *t, struct err *err) {
+    struct fresh_order *fresh = fresh_of(tx, t);
+    tx->wrote = true;
+    if (fresh) {
+        fresh->gone |= 1U << t->step;
+        return ERR_NONE;
+    }
     struct db_value params[] = {db_int(t->id)};
     int64_t changed = 0;
     forget(tx, t);
@@ -143,7 +169,24 @@ static enum err_kind tasks(struct tx *tx, enum statement st, const struct db_val
     return kind;
 }
 
+static enum err_kind tasks_of_fresh(const struct fresh_order *fresh, struct arena *a, struct task **out, size_t *n, struct err *err) {
+    struct task *list = arena_raw(a, PLAN_MAX, sizeof *list);
+    if (!list)
+        return tx_no_memory(err);
+    size_t count = 0;
+    for (int i = 0; i < fresh->n_tasks; i++) {
+        if (!(fresh->gone & 1U << i))
+            fresh_copy_task(&fresh->tasks[i], a, &list[count++]);
+    }
+    *out = list;
+    *n = count;
+    return arena_failed(a) ? tx_no_memory(err) : ERR_NONE;
+}
+
 enum err_kind store_task_of_order(struct tx *tx, struct uuid order_id, struct arena *a, struct task **out, size_t *n, struct err *err) {
+    const struct fresh_order *fresh = fresh_find(&tx->fresh, &order_id);
+    if (fresh)
+        return tasks_of_fresh(fresh, a, out, n, err);
     struct order_tasks *all = tx->recent ? arena_raw(a, 1, sizeof *all) : NULL;
     if (all && recent_tasks(tx, &order_id, a, all)) {
         *out = all->list;
@@ -178,6 +221,22 @@ enum err_kind store_task_drop_leases(struct tx *tx, int64_t lease_owner, struct 
 }
 
 enum err_kind store_task_first_open(struct tx *tx, iccid_t iccid, struct arena *a, struct task *out, struct err *err) {
+    const struct task *first = NULL;
+    struct fresh_order *fresh = NULL;
+    while ((fresh = fresh_on_sim(&tx->fresh, iccid, fresh))) {
+        const struct task *t = fresh_open_task(fresh);
+        first = t && (!first || t->id < first->id) ? t : first;
+    }
     struct db_value params[] = {db_int(iccid)};
-    return tx_get(tx, ST_TASK_FIRST_OPEN, TX_PARAMS(params), read_task, a, out, sizeof *out, "open task on this SIM", err);
+    struct task found;
+    enum err_kind kind =
+        tx_get(tx, ST_TASK_FIRST_OPEN, TX_PARAMS(params), read_task, a, &found, sizeof found, "open task on this SIM", err);
+    if (!kind && (!first || found.id < first->id))
+        *out = found;
+    else if (first && (!kind || kind == ERR_NOT_FOUND)) {
+        err_clear(err);
+        fresh_copy_task(first, a, out);
+        kind = arena_failed(a) ? tx_no_memory(err) : ERR_NONE;
+    }
+    return kind;
 }

@@ -25,6 +25,7 @@ struct note {
     char message[128];
     int64_t sequence; // of the event it wrote
     bool fails_after_writing;
+    bool orders_what_is_not_its_own; // an order besides
 };
 
 static int finished; // counts answers, to see their order; set to 0 by each test that looks
@@ -54,6 +55,11 @@ static enum err_kind note_run(struct tx *tx, void *ctx, struct err *err) {
     kind = store_sim_insert(tx, &s, err);
     if (!kind)
         kind = store_event_append(tx, &e, err);
+    if (!kind && n->orders_what_is_not_its_own) {
+        struct order o = fixture_order(tx, &n->f->product, n->iccid);
+        o.product_id = n->f->other_product.id;
+        kind = store_order_insert(tx, &o, err);
+    }
     if (kind)
         return kind;
     n->sequence = e.sequence;
@@ -187,6 +193,74 @@ static void a_job_that_fails_after_writing_is_undone_alone(void **state) {
     struct note next = note_new(f, 10);
     note_submit(&next);
     assert_int_equal(next.sequence, 4);
+}
+
+// ---- the end of a transaction ----
+
+struct ending {
+    int runs, committed, orders;
+    enum err_kind fails;
+};
+
+static enum err_kind ending_run(struct tx *tx, void *ctx, struct err *err) {
+    struct ending *e = ctx;
+    struct task t;
+    e->runs++;
+    e->orders = 0;
+    while (store_order_fresh(tx, (size_t)e->orders, &t) == ERR_NONE)
+        e->orders++;
+    return e->fails ? err_set(err, e->fails, "ending") : ERR_NONE;
+}
+
+static void ending_committed(void *ctx) {
+    ((struct ending *)ctx)->committed++;
+}
+
+static enum err_kind order_alone_job(struct tx *tx, void *ctx, struct err *err) {
+    struct fixture *f = ctx;
+    struct order o = fixture_order(tx, &f->product, ICCID_A);
+    return store_order_insert(tx, &o, err);
+}
+
+static void work_at_the_end_sees_new_orders_and_may_fail_without_harm(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct ending e = {0};
+    store_at_end(f->store, &(struct store_end){ending_run, ending_committed, &e});
+    RUN(f, nothing_job); // no order, no call
+    assert_int_equal(e.runs, 0);
+    RUN(f, order_alone_job);
+    assert_int_equal(e.runs, 1);
+    assert_int_equal(e.orders, 1);
+    assert_int_equal(e.committed, 1);
+    e.fails = ERR_CONFLICT;
+    RUN(f, order_alone_job); // all the same
+    assert_int_equal(e.runs, 2);
+    assert_int_equal(e.committed, 1);
+    struct tx *tx = NULL;
+    struct order_filter filter = {.state = -1, .iccid = ICCID_NONE, .before = WALL_NONE, .after = WALL_NONE};
+    struct order *orders;
+    size_t n;
+    OK(store_read_begin(f->store, &tx, err));
+    OK(store_order_list(tx, &filter, 0, 10, &f->arena, &orders, &n, NULL, err));
+    store_read_end(tx);
+    assert_int_equal(n, 2);
+}
+
+static void an_order_that_comes_to_nothing_when_it_is_written_is_its_own_jobs_fault(void **state) {
+    struct fixture *f = *state;
+    struct ending e = {0};
+    store_at_end(f->store, &(struct store_end){ending_run, ending_committed, &e});
+    struct note notes[] = {note_new(f, 1), note_new(f, 2), note_new(f, 3)};
+    notes[1].orders_what_is_not_its_own = true;
+    run_as_batch(f, notes, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(notes[i].kind, i == 1 ? ERR_CONFLICT : ERR_NONE);
+        assert_int_equal(there_is(f, i + 1), i != 1);
+    }
+    assert_non_null(strstr(notes[1].message, "product"));
+    assert_int_equal(e.committed, 0);
+    assert_int_equal(events_without_gap(f), 2);
 }
 
 static void a_batch_has_a_maximum(void **state) {
@@ -721,6 +795,8 @@ int main(void) {
         TEST(a_batch_is_one_commit_and_answers_in_order),
         TEST(a_refused_job_costs_the_others_nothing),
         TEST(a_job_that_fails_after_writing_is_undone_alone),
+        TEST(work_at_the_end_sees_new_orders_and_may_fail_without_harm),
+        TEST(an_order_that_comes_to_nothing_when_it_is_written_is_its_own_jobs_fault),
         CLOSED(a_batch_has_a_maximum),
         CLOSED(a_full_queue_refuses),
         TEST(numbers_grow_and_never_come_again),

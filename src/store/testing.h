@@ -80,9 +80,18 @@ static inline int fixture_remove_one(const char *path, const struct stat *st, in
     return remove(path);
 }
 
+static inline enum err_kind fixture_end(struct tx *tx UNUSED, void *ctx UNUSED, struct err *err UNUSED) {
+    return ERR_NONE;
+}
+static inline void fixture_committed(void *ctx UNUSED) {
+}
+
+// STORE_FRESH in the environment: new orders are held in memory until they are looked at or committed (fresh.h).
 static inline void fixture_open(struct fixture *f) {
     struct err *err = &f->err;
     OK(store_open(&f->options, &f->store, err));
+    if (getenv("STORE_FRESH"))
+        store_at_end(f->store, &(struct store_end){fixture_end, fixture_committed, NULL});
 }
 
 static inline void fixture_close(struct fixture *f) {

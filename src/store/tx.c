@@ -19,12 +19,26 @@ static enum err_kind seen(struct tx *tx, enum err_kind kind) {
     return kind;
 }
 
+// Before a statement that could see or touch what is kept back (fresh.h). When that cannot be written it is another job's fault, perhaps,
+// so the whole transaction is unfit.
+static enum err_kind make_room(struct tx *tx, enum statement st, struct err *err) {
+    if (tx->fresh.n == 0 || fresh_is_aside(st))
+        return ERR_NONE;
+    enum err_kind kind = tx_flush_fresh(tx, err);
+    if (kind && !tx->trouble)
+        tx->trouble = kind;
+    return kind;
+}
+
 enum err_kind tx_exec_changed(struct tx *tx, enum statement st, const struct db_value *params, size_t n, int64_t *changed,
                               struct err *err) {
     CHECK(tx->writer);
     tx->wrote = true;
     if (!(statements[st].flags & DB_KEEPS))
         recent_clear(tx->recent);
+    enum err_kind kind = make_room(tx, st, err);
+    if (kind)
+        return kind;
     return seen(tx, tx->db->driver->exec(tx->db, (int)st, params, n, changed, err));
 }
 
@@ -33,7 +47,8 @@ enum err_kind tx_exec(struct tx *tx, enum statement st, const struct db_value *p
 }
 
 static enum err_kind query(struct tx *tx, enum statement st, const struct db_value *params, size_t n, struct err *err) {
-    return seen(tx, tx->db->driver->query(tx->db, (int)st, params, n, err));
+    enum err_kind kind = make_room(tx, st, err);
+    return kind ? kind : seen(tx, tx->db->driver->query(tx->db, (int)st, params, n, err));
 }
 
 static enum err_kind next(struct tx *tx, enum statement st, bool *more, struct err *err) {
@@ -262,6 +277,11 @@ enum err_kind tx_sequence(struct tx *tx, int64_t partner_id, int64_t *out, struc
 
 enum err_kind tx_flush(struct tx *tx, struct err *err) {
     struct sequences *s = &tx->sequences;
+    if (tx->fresh.n) {
+        enum err_kind kind = tx_flush_fresh(tx, err);
+        if (kind)
+            return kind;
+    }
     if (tx->events.n) {
         enum err_kind kind = tx_flush_events(tx, err);
         if (kind)
@@ -291,6 +311,8 @@ void tx_forget(struct tx *tx) {
     sequences_empty(&tx->sequences);
     tx->events.n = 0;
     buf_clear(&tx->events.payloads);
+    if (tx->writer)
+        fresh_clear(&tx->fresh);
     recent_clear(tx->recent);
     tx->number_wanted = tx->number_kept;
 }
@@ -351,13 +373,16 @@ void tx_tell(struct tx *tx, const struct store_told *told) {
 void tx_init(struct tx *tx, struct store *s, bool writer) {
     *tx = (struct tx){.store = s, .writer = writer};
     buf_init(&tx->events.payloads, EVENT_PAYLOADS_MAX);
-    if (writer)
-        tx->told_list = xcalloc(STORE_TOLD_MAX, sizeof *tx->told_list);
+    if (!writer)
+        return;
+    tx->told_list = xcalloc(STORE_TOLD_MAX, sizeof *tx->told_list);
+    fresh_init(&tx->fresh);
 }
 
 void tx_release(struct tx *tx) {
     sequences_empty(&tx->sequences);
     buf_release(&tx->events.payloads);
+    fresh_release(&tx->fresh);
     recent_close(tx->recent);
     tx->recent = NULL;
     free(tx->told_list);

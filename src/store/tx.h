@@ -11,6 +11,7 @@
 #include "base/money.h"
 #include "core/iccid.h"
 #include "store/db.h"
+#include "store/fresh.h"
 #include "store/recent.h"
 #include "store/statements.h"
 #include "store/store.h"
@@ -54,6 +55,7 @@ struct tx {
     struct store_told *told_list;
     struct sequences sequences;
     struct waiting_events events;
+    struct fresh fresh;
     struct recent *recent; // NULL: none
     struct id_gen ids;
     int64_t number, number_kept, number_wanted; // last given out; given out up to here by what is committed; by this transaction
@@ -127,7 +129,10 @@ void tx_committed(struct tx *tx);
 void tx_forget(struct tx *tx);                                           // what is kept in memory of a transaction that was undone
 void tx_others(struct tx *tx);                                           // another node has written: so is what is kept from before
 NODISCARD enum err_kind tx_flush_events(struct tx *tx, struct err *err); // tx_flush's part, in store_event.c
-void tx_order_is_new(struct tx *tx, const struct uuid *id);              // it was written just now: its tasks are those that follow
+NODISCARD enum err_kind tx_flush_fresh(struct tx *tx, struct err *err);  // the same, in store_order.c
+NODISCARD enum err_kind tx_write_task(struct tx *tx, const struct task *t, struct err *err);
+NODISCARD enum err_kind tx_write_subscription(struct tx *tx, const struct subscription *s, struct err *err);
+void tx_order_is_new(struct tx *tx, const struct uuid *id); // it was written just now: its tasks are those that follow
 // The partner's next event number.
 NODISCARD enum err_kind tx_sequence(struct tx *tx, int64_t partner_id, int64_t *out, struct err *err);
 

@@ -180,6 +180,7 @@ static enum err_kind open_engine(struct app *a, struct err *err) {
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
         engine_set_peer(a->engine, kinds[i], peer);
     engine_set_sandbox_peer(a->engine, peer_sandbox_open("sandbox", &clock_system));
+    engine_settle_at_once(a->engine);
     return ERR_NONE;
 }
 

@@ -224,15 +224,17 @@ void server_engine_start(struct server *s, int i) {
                                .batch_max = 100};
     must(engine_open(&o, &s->engines[i], &err), &err, "engine");
     engine_set_sandbox_peer(s->engines[i], peer_sandbox_open("sandbox", &s->clock));
-    if (!s->element)
-        return;
-    struct peer *p = peer_fake_twin(s->element);
-    for (int kind = 0; kind < TASK_KINDS; kind++)
+    struct peer *p = s->element ? peer_fake_twin(s->element) : NULL;
+    for (int kind = 0; p && kind < TASK_KINDS; kind++)
         if (s->outside & 1U << kind)
             engine_set_peer(s->engines[i], (enum task_kind)kind, p);
+    if (s->at_once && i == 0)
+        engine_settle_at_once(s->engines[i]);
 }
 
 void server_engine_drop(struct server *s, int i) {
+    if (s->at_once && i == 0 && s->store)
+        store_at_end(s->store, NULL);
     engine_close(s->engines[i]);
     s->engines[i] = NULL;
 }
@@ -306,7 +308,7 @@ void server_crash(struct server *s, const struct rng *dice) {
 void server_open(struct server *s, const char *template, uint64_t seed, const char *script, unsigned outside) {
     struct err err = {0};
     char from[128], to[128];
-    *s = (struct server){.outside = outside};
+    *s = (struct server){.outside = outside, .at_once = seed & 1};
     snprintf(s->folder, sizeof s->folder, "%s/topupd-sim-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     if (!mkdtemp(s->folder))
         sim_fail("cannot make a folder");

@@ -54,6 +54,7 @@ struct server {
     struct engine *engines[ENGINES];
     struct peer *element; // NULL: the built-in network alone
     unsigned outside;     // kinds of task that the element serves, bits
+    bool at_once;         // the first engine settles what it can in the transaction that accepts it
     struct str tokens[PARTNERS];
     struct wall tokens_made;
     struct arena token_memory;
@@ -63,7 +64,7 @@ struct server {
 void server_template_make(const char *folder);
 void server_template_remove(const char *folder);
 
-// `script` NULL: the built-in network alone. Otherwise the element serves the kinds of task in `outside`.
+// `script` NULL: the built-in network alone. Otherwise the element serves the kinds of task in `outside`. An odd seed: with at_once.
 void server_open(struct server *s, const char *template, uint64_t seed, const char *script, unsigned outside);
 void server_close(struct server *s);
 // The nth call of the database from now on; 0: none.

@@ -3,8 +3,10 @@
  * whole_life.c - a recorded life of the whole server in which the nth thing fails, for every n: each call of the database driver in each of
  * the ways of db_fault.h, and each allocation.
  *
- *   whole_life [--every N] [driver|memory]
+ *   whole_life [--every N] [--turns] [driver|memory]
  *   whole_life --at N          the Nth allocation alone, in this very process: for a debugger
+ *
+ * --turns: orders are settled by the engine's turns; otherwise, as in production, in the transaction that accepts them.
  *
  * The life: orders of all kinds under their keys, alone and in one batch, fulfilled; usage; a subscription ended by call; reading. Whatever
  * fails, each answer is an error or the right one; afterwards, with the failure gone, what was in doubt is asked again, every order comes
@@ -243,8 +245,9 @@ static void come_to_an_end(void) {
             sim_fail("order %d ended in state %d", i, life->model.orders[i].state);
 }
 
+static bool in_turns; // orders are settled in the engine's turns alone
 static void begin(void) {
-    server_open(&life->server, template_folder, 1, NULL, 0);
+    server_open(&life->server, template_folder, in_turns ? 2 : 1, NULL, 0);
     life->may_fail = life->came_through = false;
     life->used = (struct wall){0};
     memset(&life->model, 0, sizeof life->model);
@@ -334,11 +337,15 @@ static void memory(int64_t every) {
 }
 
 int main(int argc, char **argv) {
-    static const struct option options[] = {
-        {"every", required_argument, NULL, 'e'}, {"at", required_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"every", required_argument, NULL, 'e'},
+                                            {"at", required_argument, NULL, 'a'},
+                                            {"turns", no_argument, NULL, 't'},
+                                            {NULL, 0, NULL, 0}};
     uint64_t every = 1, at = 0;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
-        if (c == '?' || !str_to_u64(str_of(optarg), c == 'e' ? &every : &at) || every == 0)
+        if (c == 't')
+            in_turns = true;
+        else if (c == '?' || !str_to_u64(str_of(optarg), c == 'e' ? &every : &at) || every == 0)
             return 2;
     }
     const char *what = optind < argc ? argv[optind] : "";
