@@ -3,7 +3,7 @@
 #   make run     what is missing is installed, the server is built, the demo starts
 #   make test    the same, then every quick test (minutes)
 #   make sim     random lives of the whole server in one thread; SEED and ROUNDS choose which
-#   make bench   the benchmark; QUICK=1 takes under two minutes
+#   make bench   the benchmark; QUICK=1 takes under two minutes, STORE=pg measures on PostgreSQL
 #   make torture kill -9 at random moments under load; ROUNDS, SEED and FROM choose which
 #   make check   the long ones: sanitizers, torture, fuzzers, real peers (tens of minutes)
 #   make guard   instructions per order against the recorded figure (bench/instructions.txt)
@@ -44,7 +44,7 @@ sim: $(BUILD)/build.ninja
 	@$(BUILD)/test/sim/sim $(if $(SEED),--seed $(SEED)) --rounds $(or $(ROUNDS),1000) --jobs $(or $(JOBS),$(shell nproc))
 
 bench: deps
-	@bench/run $(if $(QUICK),--quick) $(BENCH_FLAGS)
+	@bench/run $(if $(QUICK),--quick) $(if $(STORE),--store $(STORE)) $(BENCH_FLAGS)
 
 torture: build
 	@/usr/bin/python3 test/it/torture.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(FROM),--from $(FROM))

@@ -59,12 +59,17 @@ def timers_row(t):
 
 def groups(r):
     c = r["ceilings"]
+    into = "SQLite" if r["store"] == "embedded" else "PostgreSQL"
     out = [
         ("Ceilings", [("(a) HTTP: the library alone, requests/s", c["http_per_s"], "same sizes, same load driver"),
-                      ("(b) store: an order's rows straight into SQLite, lives/s", c["store_per_s"], "batches of 1,000, each on disk"),
+                      (f"(b) store: an order's rows straight into {into}, lives/s", c["store_per_s"], "batches of 1,000, each on disk"),
                       ("(c) disk: fdatasync/s", c["sync_per_s"], "of 4 KiB each")]),
-        ("Served", served_rows(r["served"], c) + [("SIMs imported/s", r["import_per_s"], ""),
-                                                  ("bytes on disk per order", r["bytes_per_order"], "with subscription, events, usage")]),
+        ("Served", served_rows(r["served"], c) + [("SIMs imported/s", r["import_per_s"], "")]),
+    ]
+    if r["store"] != "embedded":
+        return out
+    out[1][1].append(("bytes on disk per order", r["bytes_per_order"], "with subscription, events, usage"))
+    out += [
         ("Cost of an order", cost_rows(r["cost"])),
         ("Waiting", [("1,000 idle partners with open event streams, MB more", r["idle"]["memory_mb"], ""), timers_row(r["timers"])]),
     ]
@@ -81,17 +86,21 @@ def groups(r):
     return out
 
 
+def database(r):
+    return f"PostgreSQL {r['machine']['postgresql']}" if r["store"] == "pg" else f"SQLite {r['machine']['sqlite']}"
+
+
 def text_page(r):
     m = r["machine"]
-    out = [f"topupd benchmark, {r['date']}" + (", quick" if r["quick"] else ""),
+    out = [f"topupd benchmark, {r['date']}" + (", on PostgreSQL" if r["store"] == "pg" else "") + (", quick" if r["quick"] else ""),
            f"{m['cores']} cores ({m['cpu']}) shared by server and load driver, {m['memory_gb']} GB, Linux {m['kernel']}, {m['file_system']}, "
-           f"SQLite {m['sqlite']}; took {r['seconds'] // 60} min {r['seconds'] % 60} s"]
+           f"{database(r)}; took {r['seconds'] // 60} min {r['seconds'] % 60} s"]
     for title, rows in groups(r):
         out += ["", title]
         out += [f"  {name:<58}{number(value):>12}  {note}".rstrip() for name, value, note in rows if value is not None]
-    out += [f"  not measured: {what}" for what in r["cost"]["missing"]]
+    out += [f"  not measured: {what}" for what in r.get("cost", {}).get("missing", [])]
     out += ["", "Must reach"]
-    out += [f"  {name:<58}{wanted:<46}{got:<34}{'yes' if good else 'NO'}" for name, wanted, got, good in demands(r)]
+    out += [f"  {name:<56}  {wanted:<44}  {got:<34}  {'yes' if good else 'NO'}" for name, wanted, got, good in demands(r)]
     return "\n".join(out) + "\n"
 
 
@@ -99,6 +108,9 @@ def demands(r):
     """What is asked of it: figure, what it must reach, what was measured, whether it did."""
     s, c, half = r["served"], r["ceilings"], r["served"]["half_load"]
     a, b = c["http_per_s"], c["store_per_s"]
+    if r["store"] == "pg":
+        return [("whole lifecycles/s on PostgreSQL, sustained", "12,000", f"{s['lifecycles_per_s']:,.0f}, {s['lifecycles_per_s'] / b:.0%} of (b)",
+                 s["lifecycles_per_s"] >= 12000)]
     accepted, lives, reads = s["accepted_per_s"] / min(a, b), s["lifecycles_per_s"] / b, s["reads"]["rate"] / a
     out = [
         ("orders accepted/s", "50 % of the lower of (a) and (b), and 35,000", f"{accepted:.0%}, {s['accepted_per_s']:,.0f}",
@@ -136,23 +148,46 @@ def plot(r):
     return "\n".join(out) + "\n</svg>\n"
 
 
-def document(r):
+def table(r):
+    rows = "\n".join(f"| {name} | {wanted} | {got} | {'yes' if good else '**no**'} |" for name, wanted, got, good in demands(r))
+    return f"| figure | must reach | measured | reached |\n|---|---|---|---|\n{rows}\n"
+
+
+def where(r):
     m = r["machine"]
-    table = "\n".join(f"| {name} | {wanted} | {got} | {'yes' if good else '**no**'} |" for name, wanted, got, good in demands(r))
-    large = ("" if "large" not in r else f"""
-The large store is that of an installation that has run for a year (`bench/fill.c`): {r['large']['sims']:,} SIMs and {r['large']['orders']:,} orders with
-their subscriptions, of which those of the last month are active, and the events of the {90} days that a server keeps them. Filling it took {r['large']['fill']['seconds']:.0f} s.
+    return (f"{m['cores']} cores ({m['cpu']}), {m['memory_gb']} GB of memory, Linux {m['kernel']}, {m['file_system']}, {database(r)}; {r['date']}"
+            + (", the quick form" if r["quick"] else ""))
+
+
+def large_words(r):
+    if "large" not in r:
+        return ""
+    large = r["large"]
+    return f"""
+The large store is that of an installation that has run for a year (`bench/fill.c`): {large['sims']:,} SIMs and {large['orders']:,} orders with their
+subscriptions, of which those of the last month are active, and the events of the 90 days for which a server keeps them. Filling it took
+{large['fill']['seconds']:.0f} s.
+"""
+
+
+def document(r, pg):
+    postgres = ("" if not pg else f"""
+## On PostgreSQL
+
+Two cores shared by PostgreSQL, server and load driver, `synchronous_commit=on`, `fsync=on`. Here (b) is what PostgreSQL allows: the same rows written
+straight into the same tables with set-based statements, in batches of 1,000, in the same run (`bench/ceiling_pg.c`). On {where(pg)}.
+
+{table(pg)}
+```
+{text_page(pg)}```
 """)
     return f"""# How fast
 
-Written by `make bench BENCH_FLAGS=--document`, from a run on {m['cores']} cores ({m['cpu']}), {m['memory_gb']} GB of memory, Linux {m['kernel']}, {m['file_system']},
-SQLite {m['sqlite']}; {r['date']}. Server and load driver share the cores. Every answer to an order leaves after its commit is on disk (`synchronous=FULL`);
-nothing is switched off for the benchmark.
+Written by `make bench BENCH_FLAGS=--document`, from a run on {where(r)}.
+Server and load driver share the cores. Every answer to an order leaves after its commit is on disk (`synchronous=FULL`); nothing is switched off for the
+benchmark.
 
-| figure | must reach | measured | reached |
-|---|---|---|---|
-{table}
-
+{table(r)}
 (a), (b) and (c) are what the HTTP library alone, the same rows written straight through SQLite in batches of 1,000, and the disk allow, in the same run on the
 same machine: so the ratios hold on a noisy one.
 
@@ -160,29 +195,37 @@ same machine: so the ratios hold on a noisy one.
 {text_page(r)}```
 
 ![the same as bars](performance.svg)
-{large}
+{large_words(r)}{postgres}
 ## To repeat it
 
     make bench             # about a quarter of an hour; 25 GB below $BENCH_DIR (or the system's folder for temporary files)
     make bench QUICK=1     # under two minutes, without the large store
+    make bench STORE=pg    # on PostgreSQL, which is started for it
 
-Both need nothing but this repository: missing Debian packages are installed, the release build is made in `build-rel`. Results are written to
-`build-rel/bench-results` as text, JSON and SVG. System calls and CPU time by layer are counted by `perf`, which may ask for
-`kernel.perf_event_paranoid` of 1 or less, or root; without it the page says what was not measured.
+They need nothing but this repository: missing Debian packages are installed, the release build is made in `build-rel`. Results are written to
+`build-rel/bench-results` as text, JSON and SVG; with `BENCH_FLAGS=--document` this page is written from them, too. System calls and CPU time by layer are
+counted by `perf`, which may ask for root; without it the page says what was not measured.
 
 - The load driver is `bench/load.c`: one thread, keep-alive connections. *At half load* means arrivals at constant intervals, and a latency counts from the
   instant at which a request was due, whether or not a connection was free for it.
-- *Sustained* means that the backlog of unfinished orders is counted every second; the page shows that it does not grow.
+- *Sustained*: the backlog of unfinished orders is counted every second; the page shows whether it grows.
 - Streams and webhooks are checked while they are measured: no event may be missing, none out of order.
-- Instructions per order do not depend on the machine's noise: `make test` compares them with `bench/instructions.txt` and fails when they have grown by more than
-  15 %.
+- CPU time by layer is by the folder whose library holds the function that was running (`perf record`), or by the foreign library.
+- Instructions per order do not depend on the machine's noise: `make test` compares them with `bench/instructions.txt` and fails when they have grown by more
+  than 15 %.
 """
 
 
+def kept(path):
+    return json.loads(path.read_text()) if path.exists() else None
+
+
 def write(r, results, docs):
-    (results / "result.json").write_text(json.dumps(r, indent=1) + "\n")
-    (results / "result.txt").write_text(text_page(r))
-    (results / "result.svg").write_text(plot(r))
-    if docs:
-        (docs / "performance.md").write_text(document(r))
-        (docs / "performance.svg").write_text(plot(r))
+    name = "result" if r["store"] == "embedded" else "result-pg"
+    (results / f"{name}.json").write_text(json.dumps(r, indent=1) + "\n")
+    (results / f"{name}.txt").write_text(text_page(r))
+    (results / f"{name}.svg").write_text(plot(r))
+    embedded = kept(results / "result.json")
+    if docs and embedded:
+        (docs / "performance.md").write_text(document(embedded, kept(results / "result-pg.json")))
+        (docs / "performance.svg").write_text(plot(embedded))

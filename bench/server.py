@@ -19,6 +19,7 @@ PRODUCT = "kn8etk9XBX0gG7pFP5KErXvWVNN4jOERTMVMNEkX-Ak="
 OPTIONS = ["-o", "rate_per_minute=0", "-o", "access_token_seconds=86400", "-o", "webhook_private_targets=1"]
 TOKEN_PATH = "/auth/realms/tru-staff/protocol/openid-connect/token"
 TOOLS = ["load", "readers", "receiver", "iccids", "fill", "ceiling_http", "ceiling_store", "timers_bench", "liballocations.so"]
+POSTGRES = os.environ.get("TEST_POSTGRES")  # where tools/with-postgres has one running
 CONNECTIONS = 250  # not 256: two threads of libmicrohttpd alone, the ceiling, stand still when 128 clients of one ask in the same moment
 PLACE = "\x01"  # where the load driver puts a value
 START_SECONDS = 300
@@ -31,7 +32,8 @@ def say(text):
 def build():
     if not (BUILD / "build.ninja").exists():
         subprocess.run(["/usr/bin/meson", "setup", BUILD, ROOT, "--buildtype=release"], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "-C", BUILD, "topupd", "topup", *(f"bench/{tool}" for tool in TOOLS)], check=True, stdout=subprocess.DEVNULL)
+    tools = [*TOOLS, "ceiling_pg"] if POSTGRES else TOOLS
+    subprocess.run(["ninja", "-C", BUILD, "topupd", "topup", *(f"bench/{tool}" for tool in tools)], check=True, stdout=subprocess.DEVNULL)
 
 
 def run(*command, **options):
