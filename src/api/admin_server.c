@@ -6,6 +6,7 @@
 #include "api/resource.h"
 #include "core/order.h"
 #include "core/task.h"
+#include "store/store_node.h"
 #include "store/store_order.h"
 
 // ---- POST /admin/v1/keys/rotate ----
@@ -28,11 +29,34 @@ void admin_key_rotate_reply(struct call *c) {
 
 struct status {
     int64_t orders[4], tasks[7];
+    struct node_row *nodes;
+    size_t n_nodes;
 };
 
 enum err_kind admin_status_work(struct call *c, struct tx *tx, struct err *err) {
     struct status *s = c->state = arena_new(c->arena, struct status);
-    return s ? store_order_counts(tx, s->orders, s->tasks, err) : call_no_memory(err);
+    enum err_kind kind = s ? store_order_counts(tx, s->orders, s->tasks, err) : call_no_memory(err);
+    return kind ? kind : store_node_list(tx, c->arena, &s->nodes, &s->n_nodes, err);
+}
+
+// Those that share the store. A node that has a store for itself has no such row.
+static void put_nodes(struct jw *w, const struct status *s, struct wall now) {
+    jw_array(w, "nodes");
+    for (size_t i = 0; i < s->n_nodes; i++) {
+        const struct node_row *n = &s->nodes[i];
+        if (n->lease_until.ms <= now.ms)
+            continue;
+        struct str host;
+        str_cut(n->name, ' ', &host);
+        jw_object(w, NULL);
+        jw_i64(w, "node", n->number);
+        jw_str(w, "host", host);
+        jw_text(w, "role", node_role_words[n->role]);
+        jw_date(w, "started_date", n->started);
+        jw_date(w, "lease_until", n->lease_until);
+        jw_end_object(w);
+    }
+    jw_end_array(w);
 }
 
 void admin_status_reply(struct call *c) {
@@ -43,6 +67,7 @@ void admin_status_reply(struct call *c) {
     jw_object(&w, NULL);
     jw_text(&w, "version", TOPUP_VERSION);
     jw_date(&w, "now", c->now);
+    jw_i64(&w, "node", api_settings(c->api)->node);
     // What is not finished; finished ones are history, not work.
     jw_object(&w, "orders");
     for (int i = 0; i < 4; i++)
@@ -61,5 +86,6 @@ void admin_status_reply(struct call *c) {
     jw_i64(&w, "last_batch_jobs", stats.last_batch_jobs);
     jw_i64(&w, "last_commit_us", stats.last_commit_us);
     jw_end_object(&w);
+    put_nodes(&w, s, c->now);
     jw_end_object(&w);
 }

@@ -401,6 +401,15 @@ enum err_kind api_open_routes(const struct api_options *o, const struct route *r
     api->o = *o;
     api->base_url = base_url;
     api->origin = origin_of(base_url);
+    if (o->health_only) {
+        api->own_routes = xcalloc(n, sizeof *api->own_routes);
+        size_t kept = 0;
+        for (size_t i = 0; i < n; i++)
+            if (strcmp(routes[i].bucket, "health") == 0)
+                memcpy(&api->own_routes[kept++], &routes[i], sizeof routes[i]);
+        routes = api->own_routes;
+        n = kept;
+    }
     api->routes = routes;
     api->n_routes = n;
     api->router = router_open(routes, n);
@@ -450,6 +459,7 @@ void api_close(struct api *a) {
     waits_close(a->waits);
     park_close(a);
     router_close(a->router);
+    free(a->own_routes);
     free(a->meters);
     free(a);
 }

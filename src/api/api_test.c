@@ -38,7 +38,7 @@ static enum err_kind add_people(struct tx *tx, void *ctx, struct err *err) {
     return kind ? kind : store_operator_add(tx, &t, err);
 }
 
-static int begin(void **state) {
+static int begin_as(void **state, bool health_only) {
     struct world *w = xcalloc(1, sizeof(*w));
     struct err err = {0};
     struct wall start;
@@ -66,6 +66,8 @@ static int begin(void **state) {
                               .rng = &rng_system};
     assert_int_equal(auth_open(w->store, &ao, &w->auth, &err), ERR_NONE);
     struct api_options o = {.store = w->store,
+                            .upkeep = true,
+                            .health_only = health_only,
                             .auth = w->auth,
                             .clock = &w->clock,
                             .rng = &rng_system,
@@ -83,6 +85,14 @@ static int begin(void **state) {
     w->partner_token = arena_printf(&w->arena, "Bearer " STR_FMT, STR_ARG(pair.access));
     *state = w;
     return 0;
+}
+
+static int begin(void **state) {
+    return begin_as(state, false);
+}
+
+static int begin_for_health(void **state) {
+    return begin_as(state, true);
 }
 
 static int end(void **state) {
@@ -405,6 +415,21 @@ static void metrics_count_by_route_and_code(void **state) {
     expect(w, t, 200, NULL);
 }
 
+static void a_node_that_answers_nobody_tells_how_it_does(void **state) {
+    struct world *w = *state;
+    static const char *const there[] = {"/healthz", "/readyz", "/metrics"}, *const not_there[] = {"/", "/v2/orders", "/admin/v1/status"};
+    for (size_t i = 0; i < ARRAY_LEN(there); i++) {
+        struct testing_exchange *t = ask(w, HTTP_GET, there[i], NULL);
+        go(w, t);
+        expect(w, t, 200, NULL);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(not_there); i++) {
+        struct testing_exchange *t = ask(w, HTTP_GET, not_there[i], NULL);
+        go(w, t);
+        expect(w, t, 404, "NOT_FOUND");
+    }
+}
+
 static void a_base_url_must_be_one(void **state) {
     (void)state;
     static const char *const wrong[] = {"", "api.example", "https://api.example/", "ftp://x"};
@@ -434,6 +459,7 @@ int main(void) {
         HOLDS(broken_bounds_have_the_usual_shape),
         HOLDS(health_is_told_until_draining),
         HOLDS(metrics_count_by_route_and_code),
+        cmocka_unit_test_setup_teardown(a_node_that_answers_nobody_tells_how_it_does, begin_for_health, end),
         cmocka_unit_test(a_base_url_must_be_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

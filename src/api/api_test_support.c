@@ -154,6 +154,7 @@ void api_test_open_routes(struct api_test *t, const struct route *routes, size_t
     store_read_end(tx);
 
     struct api_options o = {
+        .upkeep = true,
         .store = t->store,
         .auth = t->auth,
         .clock = &t->clock,

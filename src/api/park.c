@@ -63,6 +63,8 @@ void api_turn(struct api *api) {
             http_resume(c->x);
     }
     waits_turn(api->waits);
+    if (!api->o.upkeep)
+        return;
     idem_upkeep(api, clock_mono(api->o.clock));
     retention_upkeep(api, clock_mono(api->o.clock));
     import_upkeep(api, clock_mono(api->o.clock));

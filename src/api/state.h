@@ -63,6 +63,7 @@ struct api {
     struct str origin;   // its scheme and host
     const struct route *routes;
     size_t n_routes;
+    struct route *own_routes; // NULL, or what `routes` is
     struct router *router;
     int64_t process;
     struct park park;

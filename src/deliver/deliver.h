@@ -21,6 +21,7 @@
 #include "store/store.h"
 
 #define DELIVER_AHEAD_MAX 64
+#define DELIVER_LEASE_MS 60000 // how long a node may hold an endpoint before another takes it over
 
 // How requests go out: http_client_send in production.
 struct deliver_sender {

@@ -19,7 +19,7 @@
 #include "store/store_partner.h"
 #include "store/store_webhook.h"
 
-#define LEASE_MS 60000
+#define LEASE_MS DELIVER_LEASE_MS
 #define SEND_MARGIN_MS 20000 // what a lease must still last when a request goes out: longer than that may take
 #define POLL_MS 5000         // what no news told of is found by looking
 #define PAGE_EVENTS 32       // read ahead for an endpoint

@@ -104,8 +104,20 @@ static enum ending rotate_keys(struct session *s) {
     return session_show(s, SIDE_OPERATOR, "POST", STR_NONE, "/admin/v1/keys/rotate");
 }
 
+static const struct list_column node_columns[] = {{"NODE", "node", CELL_NUMBER},
+                                                  {"ROLE", "role", CELL_KEEP},
+                                                  {"HOST", "host", CELL_TEXT},
+                                                  {"STARTED", "started_date", CELL_KEEP},
+                                                  {"LEASE UNTIL", "lease_until", CELL_KEEP}};
+
 static enum ending status(struct session *s) {
-    return session_show(s, SIDE_OPERATOR, "GET", STR_NONE, "/admin/v1/status");
+    struct err err = {0};
+    json_t *answer = NULL;
+    enum ending how = session_show(s, SIDE_OPERATOR, "GET", STR_NONE, "/admin/v1/status");
+    if (how == END_OK && !session_has(s, OPT_JSON) && json_parse_object(session_answer(s), &answer, &err) == ERR_NONE)
+        print_rows("Nodes", json_object_get(answer, "nodes"), node_columns, ARRAY_LEN(node_columns));
+    json_decref(answer);
+    return how;
 }
 
 static enum ending put_text(void (*write)(struct buf *out)) {

@@ -21,13 +21,17 @@
 #include "peer/peer.h"
 #include "peer/sandbox.h"
 #include "store/store_partner.h"
+#include "topupd/node.h"
 
 #define SCRIPT_MAX (256 * 1024)
 #define DELIVER_DRAIN_MS 2000 // what a receiver takes longer for is sent again after the start
 
 struct app {
     const struct config *config;
+    enum node_role role;
     struct store *store;
+    struct seat *seat;
+    _Atomic bool lost; // its number is another's
     struct auth *auth;
     struct api *api;
     struct engine *engine;
@@ -80,6 +84,27 @@ static enum err_kind open_store(struct app *a, bool may_create, struct err *err)
     return store_open(&o, &a->store, err);
 }
 
+static void on_lost(void *ctx) {
+    struct app *a = ctx;
+    a->lost = true;
+    kill(getpid(), SIGTERM); // app_wait takes it
+}
+
+static enum err_kind open_seat(struct app *a, struct err *err) {
+    int64_t lease_ms = a->config->lease_seconds * 1000;
+    struct seat_options o = {
+        .store = a->store,
+        .clock = &clock_system,
+        .rng = &rng_system,
+        .number = a->config->node,
+        .role = a->role,
+        .leases_ms = lease_ms > DELIVER_LEASE_MS ? lease_ms : DELIVER_LEASE_MS,
+        .lost = on_lost,
+        .ctx = a,
+    };
+    return seat_take(&o, &a->seat, err);
+}
+
 static const char *text_or_null(const char *text) {
     return text[0] ? text : NULL;
 }
@@ -113,7 +138,9 @@ static enum err_kind open_api(struct app *a, bool demo, struct err *err) {
         .qr_host_path = a->qr_base,
         .demo = demo,
         .private_targets = a->config->webhook_private_targets,
-        .node = a->config->node,
+        .node = seat_number(a->seat),
+        .health_only = a->role == NODE_ENGINE,
+        .upkeep = a->role != NODE_API,
         .idempotency_days = a->config->idempotency_days,
     };
     return api_open(&o, &a->api, err);
@@ -160,7 +187,7 @@ static enum err_kind open_engine(struct app *a, struct err *err) {
         .store = a->store,
         .clock = &clock_system,
         .rng = &rng_system,
-        .node = c->node,
+        .node = seat_number(a->seat),
         .lease_seconds = (int)c->lease_seconds,
         .call_timeout_seconds = (int)c->call_timeout_seconds,
         .batch_max = (int)c->batch_max,
@@ -206,7 +233,7 @@ static enum err_kind open_deliver(struct app *a, struct err *err) {
         .rng = &rng_system,
         .links = {a->base_url, a->qr_base},
         .sender = {send_request, a->client},
-        .node = c->node,
+        .node = seat_number(a->seat),
         .calls_max = (int)c->webhook_calls_max,
         .retry_scale_ppm = c->webhook_retry_scale_ppm,
         .log_days = (int)c->webhook_log_days,
@@ -220,15 +247,20 @@ static enum err_kind open_deliver(struct app *a, struct err *err) {
 
 // Once all have told the store what they want to hear of: no job may be in work before (store_on_commit).
 static enum err_kind run_threads(struct app *a, struct err *err) {
-    enum err_kind kind = api_run(a->api, err);
+    enum err_kind kind = seat_run(a->seat, err);
     if (!kind)
+        kind = api_run(a->api, err);
+    if (!kind && a->engine)
         kind = engine_run(a->engine, err);
-    return kind ? kind : deliver_run(a->deliver, err);
+    if (!kind && a->deliver)
+        kind = deliver_run(a->deliver, err);
+    return kind;
 }
 
 enum err_kind app_open(const struct config *c, const struct app_options *o, struct app **out, struct err *err) {
     struct app *a = xcalloc(1, sizeof *a);
     a->config = c;
+    a->role = (enum node_role)config_role(c);
     a->listen_fd = -1;
     enum err_kind kind = http_listen(c->listen, &a->listen_fd, a->bound, err);
     if (!kind) {
@@ -236,12 +268,14 @@ enum err_kind app_open(const struct config *c, const struct app_options *o, stru
         kind = open_store(a, o->may_create, err);
     }
     if (!kind)
+        kind = open_seat(a, err);
+    if (!kind)
         kind = open_auth(a, err);
     if (!kind)
         kind = open_api(a, o->demo, err);
-    if (!kind)
+    if (!kind && a->role != NODE_API)
         kind = open_engine(a, err);
-    if (!kind)
+    if (!kind && a->role != NODE_API)
         kind = open_deliver(a, err);
     if (!kind)
         kind = run_threads(a, err);
@@ -285,6 +319,14 @@ const char *app_base_url(const struct app *a) {
     return a->base_url;
 }
 
+int64_t app_node(const struct app *a) {
+    return seat_number(a->seat);
+}
+
+const char *app_role(const struct app *a) {
+    return node_role_words[a->role];
+}
+
 const char *app_origin(const struct app *a) {
     return a->origin;
 }
@@ -306,11 +348,12 @@ void app_block_signals(void) {
     signal(SIGXFSZ, SIG_IGN); // a limit of a file's size (ulimit -f) is then an error of the write, like a full disk
 }
 
-void app_wait(struct app *a) {
+bool app_wait(struct app *a) {
     sigset_t set = stop_signals();
     int which;
     CHECK(sigwait(&set, &which) == 0);
     log_info("server.stopping", LOG_TEXT("signal", which == SIGTERM ? "TERM" : "INT"), LOG_INT("drain_seconds", a->config->drain_seconds));
+    return !a->lost;
 }
 
 void app_close(struct app *a) {
@@ -326,6 +369,7 @@ void app_close(struct app *a) {
     if (a->deliver)
         deliver_stop(a->deliver, drain_ms < DELIVER_DRAIN_MS ? drain_ms : DELIVER_DRAIN_MS);
     http_client_close(a->client);
+    seat_give_back(a->seat);
     store_close(a->store); // before those that its callbacks use
     if (a->engine)
         engine_close(a->engine);

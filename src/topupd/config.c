@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "store/store_node.h"
 
 // One row of the table: where a setting lives in struct config, and what it may be.
 struct setting {
@@ -146,6 +147,13 @@ static void check_file(const char *name, const char *path, struct err *err) {
         err_add(err, ERR_INVALID, "%s: %s: %s", name, path, strerror(errno));
 }
 
+int config_role(const struct config *c) {
+    for (int i = 0; node_role_words[i]; i++)
+        if (strcmp(c->role, node_role_words[i]) == 0)
+            return i;
+    return -1;
+}
+
 enum err_kind config_check(const struct config *c, struct err *err) {
     enum log_level level;
     if (!log_level_parse(str_of(c->log_level), &level))
@@ -173,6 +181,10 @@ enum err_kind config_check(const struct config *c, struct err *err) {
         err_add(err, ERR_INVALID, "outside_issuer: needs outside_keys_file, outside_audience and outside_client_claim, too");
     if (strcmp(c->network, "builtin") != 0 && strcmp(c->network, "fake") != 0)
         err_add(err, ERR_INVALID, "network: must be builtin or fake, not \"%.40s\"", c->network);
+    if (config_role(c) < 0)
+        err_add(err, ERR_INVALID, "role: must be all, api or engine, not \"%.40s\"", c->role);
+    else if (config_role(c) != NODE_ALL && !store_is_remote(c->store))
+        err_add(err, ERR_INVALID, "role: must be all with the embedded store, which no other node can open");
     if (c->call_timeout_seconds >= c->lease_seconds)
         err_add(err, ERR_INVALID, "call_timeout_seconds: must be less than lease_seconds");
     return err->kind;

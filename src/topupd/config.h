@@ -29,6 +29,7 @@ enum err_kind config_read(struct config *c, const char *path, struct err *err);
 enum err_kind config_set(struct config *c, const char *assignment, struct err *err);
 // Settings that only make sense together, and files that must be there; call once all are set. Adds to `err` what is wrong, too.
 NODISCARD enum err_kind config_check(const struct config *c, struct err *err);
+int config_role(const struct config *c); // an enum node_role; -1: the text is none
 // The sample file: every setting with its sentence and default.
 void config_sample(struct buf *out);
 

@@ -26,7 +26,7 @@ struct arguments {
     const char *command;
     const char *word; // what the command takes: an operator's name, a file
     const char *config_file;
-    const char *data, *store, *listen;
+    const char *data, *store, *listen, *role;
     const char *overrides[OVERRIDES_MAX];
     size_t n_overrides;
 };
@@ -35,6 +35,7 @@ static const struct argp_option options[] = {
     {"config", 'c', "FILE", 0, "Read settings from FILE", 0},
     {"option", 'o', "NAME=VALUE", 0, "Override one setting; may be given several times", 0},
     {"listen", 'l', "ADDRESS:PORT", 0, "Serve there; port 0 takes a free one", 0},
+    {"role", 'r', "ROLE", 0, "What this node does: all, api or engine", 0},
     {"data", 'd', "DIR", 0, "Keep the data in DIR (demo's default: demo-data)", 0},
     {"store", 's', "LOCATION", 0, "Keep the data there, a folder or postgresql://...; DIR is then only where demo writes demo.env", 0},
     {0},
@@ -70,6 +71,9 @@ static error_t on_argument(int key, char *arg, struct argp_state *state) {
         return 0;
     case 'l':
         a->listen = arg;
+        return 0;
+    case 'r':
+        a->role = arg;
         return 0;
     case 'o':
         if (a->n_overrides == OVERRIDES_MAX)
@@ -112,6 +116,10 @@ static enum err_kind settings(const struct arguments *a, struct config *c, struc
     if (store) {
         free(c->store);
         c->store = xstrdup(store);
+    }
+    if (a->role) {
+        free(c->role);
+        c->role = xstrdup(a->role);
     }
     return config_check(c, err);
 }
@@ -205,11 +213,12 @@ static int command_restore(struct config *c, const struct arguments *a, struct e
 }
 
 static int run_until_signal(struct app *app) {
-    log_info("server.ready", LOG_TEXT("listen", app_listen(app)), LOG_TEXT("base_url", app_base_url(app)));
-    app_wait(app);
+    log_info("server.ready", LOG_TEXT("listen", app_listen(app)), LOG_TEXT("base_url", app_base_url(app)), LOG_INT("node", app_node(app)),
+             LOG_TEXT("role", app_role(app)));
+    bool asked = app_wait(app);
     app_close(app);
     log_info("server.stopped", LOG_INT("pid", getpid()));
-    return EXIT_OK;
+    return asked ? EXIT_OK : EXIT_FAILED;
 }
 
 static int command_serve(struct config *c, const struct arguments *a, struct err *err) {

@@ -253,6 +253,7 @@ bool server_start(struct server *s) {
         return false;
     }
     struct api_options o = {.store = s->store,
+                            .upkeep = true,
                             .auth = s->auth,
                             .clock = &s->clock,
                             .rng = &s->rng,
