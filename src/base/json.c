@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/date.h"
+#include "base/json_plain.h"
 #include "base/money.h"
 
 // ---- out ----
@@ -215,11 +216,16 @@ enum err_kind json_parse_object(struct str body, json_t **out, struct err *err) 
     if (str_trim(body).n == 0) {
         return err_set(err, ERR_MALFORMED, "the body is empty; a JSON object is expected");
     }
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, take_care_of_memory);
+    json_t *plain = json_read_plain(body);
+    if (plain != NULL) {
+        *out = plain;
+        return ERR_NONE;
+    }
     if (too_deep(body)) {
         return err_set(err, ERR_MALFORMED, "the body is nested more than %d levels deep", JSON_DEPTH_MAX);
     }
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, take_care_of_memory);
     json_error_t where;
     json_t *o = json_loadb(body.p, body.n, JSON_REJECT_DUPLICATES, &where);
     if (o == NULL) {

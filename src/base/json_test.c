@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/json.h"
 
+#include "base/json_plain.h"
 #include "base/money.h"
 #include "base/testing.h"
 
@@ -386,6 +387,105 @@ static void decimals_of_random_cents_survive_the_double(void **state UNUSED) {
     }
 }
 
+// ---- the short way ----
+
+// Whether the short way takes it; if so, jansson must have made the same of it.
+static bool is_plain(struct str text) {
+    json_t *plain = json_read_plain(text);
+    if (plain == NULL) {
+        return false;
+    }
+    json_t *o = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, NULL);
+    assert_non_null(o);
+    assert_true(json_equal(plain, o));
+    char *a = json_dumps(plain, JSON_REAL_PRECISION(17));
+    char *b = json_dumps(o, JSON_REAL_PRECISION(17));
+    assert_string_equal(a, b);
+    free(a);
+    free(b);
+    json_decref(o);
+    json_decref(plain);
+    return true;
+}
+
+static void the_short_way_takes_usual_bodies_and_leaves_the_rest(void **state UNUSED) {
+    static const char *const plain[] = {
+        "{}",
+        " {\t}\r\n",
+        "{\"operation_type\":\"TOPUP\",\"product\":{\"id\":\"kn8=\",\"sold_price\":20,\"sold_currency\":\"EUR\"},\"subscriber\":{\"sim\":"
+        "{\"iccid\":\"8988000000000000000\"}}}",
+        "{\"a\":[],\"b\":[1,-2,{\"c\":null}],\"d\":true,\"e\":false,\"\":\"\"}",
+        "{\"a\":0,\"b\":-0,\"c\":999999999999999999,\"d\":20.5,\"e\":-0.0,\"f\":0.000000000001,\"g\":12345678901234.5}",
+        "{\"a\":\"Jos\xc3\xa9 \xf0\x9f\x98\x80\x7f\"}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
+        assert_true(is_plain(str_of(plain[i])));
+    }
+    static const char *const other[] = {
+        "",
+        "[]",
+        "null",
+        "{",
+        "{}x",
+        "{}{}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{,}",
+        "{\"a\":[1,]}",
+        "{\"a\":1 \"b\":2}",
+        "{\"a\":1]",
+        "{a:1}",
+        "{\"a\":'b'}",
+        "{\"a\":\"\\u00e9\"}", // right, but for jansson
+        "{\"a\":\"\n\"}",
+        "{\"a\":\"b",
+        "{\"a\":\"\xff\"}",
+        "{\"a\":\"\xed\xa0\x80\"}",
+        "{\"a\":01}",
+        "{\"a\":-}",
+        "{\"a\":+1}",
+        "{\"a\":.5}",
+        "{\"a\":1.}",
+        "{\"a\":1.2.3}",
+        "{\"a\":1e3}", // right
+        "{\"a\":1.5E3}",
+        "{\"a\":1234567890123456789}", // right
+        "{\"a\":123456789012345.5}",   // right
+        "{\"a\":1,\"a\":2}",
+        "{\"a\":{\"b\":1,\"b\":1}}",
+        "{\"a\":tru}",
+        "{\"a\":nulls}",
+        "{\"a\":True}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(other); i++) {
+        assert_false(is_plain(str_of(other[i])));
+    }
+    assert_false(is_plain((struct str){"{\"a\":\"\0\"}", 9}));
+}
+
+// Random texts of the bytes that matter, and real ones with a byte changed: the two never disagree about a plain one.
+static void the_short_way_and_jansson_agree(void **state UNUSED) {
+    static const char bytes[] = "{}[]\",:0123456789-.eE \ntruefalsn\\u\xc3\xa9\xff";
+    static const char *const good[] = {
+        "{\"a\":[1,-2.5,{\"c\":null}],\"d\":true,\"e\":\"Jos\xc3\xa9\"}",
+        "{\"sold_price\":20.05,\"iccid\":898800000000000001,\"x\":{\"y\":{\"z\":[[],[{}]]}}}",
+    };
+    struct rng_seeded seeded;
+    struct rng rng = testing_rng(&seeded);
+    int taken = 0;
+    for (int i = 0; i < 200000; i++) {
+        char text[128];
+        size_t n = strlen(good[i % 2]);
+        memcpy(text, good[i % 2], n);
+        for (uint64_t changes = rng_below(&rng, 4); changes > 0; changes--) {
+            text[rng_below(&rng, n)] = bytes[rng_below(&rng, sizeof(bytes) - 1)];
+        }
+        taken += is_plain((struct str){text, n});
+    }
+    assert_in_range(taken, 50000, 199999);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_writer_sets_commas_and_escapes),
@@ -395,6 +495,8 @@ int main(void) {
         cmocka_unit_test(bodies_that_are_refused_say_where_and_why),
         cmocka_unit_test(messages_never_echo_the_body),
         cmocka_unit_test(depth_is_limited_before_anything_is_built),
+        cmocka_unit_test(the_short_way_takes_usual_bodies_and_leaves_the_rest),
+        cmocka_unit_test(the_short_way_and_jansson_agree),
         cmocka_unit_test(members_that_are_right_come_out),
         cmocka_unit_test(all_faults_of_a_body_are_said_with_their_paths),
         cmocka_unit_test(a_date_that_does_not_parse_makes_the_body_malformed),
