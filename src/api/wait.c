@@ -341,11 +341,12 @@ static enum err_kind look_at(struct waits *w, struct tx *tx, struct arena *a, in
 
 void waits_look(struct waits *w) {
     struct err err = {0};
-    struct arena a;
+    struct arena a, of_one;
     struct wait *woken = NULL;
     int64_t *ids = NULL;
     size_t n = 0, cap = 0;
     arena_init(&a, LOOK_MEMORY);
+    arena_init(&of_one, LOOK_MEMORY);
     pthread_mutex_lock(&w->lock);
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct party *p = w->parties[i]; p; p = p->next)
@@ -358,12 +359,15 @@ void waits_look(struct waits *w) {
 
     struct tx *tx = NULL;
     enum err_kind kind = n > 0 ? store_read_begin(w->store, &tx, &err) : ERR_NONE;
-    for (size_t i = 0; !kind && i < n; i++)
-        kind = look_at(w, tx, &a, ids[i], &woken, &err);
+    for (size_t i = 0; !kind && i < n; i++) { // much news of one leaves room for that of the next
+        arena_reset(&of_one);
+        kind = look_at(w, tx, &of_one, ids[i], &woken, &err);
+    }
     if (tx)
         store_read_end(tx);
     if (kind)
         log_warn("waits.look", LOG_ERR(&err));
+    arena_release(&of_one);
     arena_release(&a);
     resume_all(woken);
 }

@@ -229,6 +229,60 @@ static void a_look_finds_what_no_news_told_of(void **state) {
     waits_close(w);
 }
 
+#define TALKERS 4
+
+struct talk {
+    struct partner p[TALKERS];
+    bool begin; // the partners are made
+};
+
+JOB(talk_job) {
+    struct talk *t = ctx;
+    static char text[EVENT_PAYLOAD_MAX];
+    memset(text, 'x', sizeof text);
+    for (int i = 0; i < TALKERS; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "talker-%d", i);
+        if (t->begin) {
+            t->p[i] = (struct partner){.client_id = str_of(name), .name = STR("Talker"), .currencies = STR(""), .event_days = 90};
+            t->p[i].created = tx_now(tx);
+            t->p[i].rate_per_minute = -1;
+            OK(store_partner_insert(tx, &t->p[i], err));
+        }
+        for (int k = 0; !t->begin && k < 900; k++) {
+            struct event e = {.partner_id = t->p[i].id,
+                              .type = EVENT_ORDER_COMPLETED,
+                              .created = tx_now(tx),
+                              .iccid = ICCID_NONE,
+                              .payload = {text, sizeof text}};
+            OK(store_event_append(tx, &e, err));
+        }
+    }
+    return ERR_NONE;
+}
+
+// Of each 7 MB, which together are more than one look has memory for.
+static void a_look_at_those_with_much_news_leaves_nobody_out(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct waits *w = open_waits(f, false);
+    struct talk t = {.begin = true};
+    struct sleeper s[TALKERS];
+    OK(store_run(f->store, talk_job, &t, err));
+    for (int i = 0; i < TALKERS; i++) {
+        s[i] = sleeper_new(t.p[i].id, NULL, ANY);
+        assert_int_equal(sleep_s(w, &s[i], f, 1000), WAIT_SLEEPS);
+    }
+    waits_look(w);
+    t.begin = false;
+    OK(store_run(f->store, talk_job, &t, err));
+    waits_look(w);
+    for (int i = 0; i < TALKERS; i++)
+        assert_int_equal(s[i].resumed, 1);
+    waits_drain(w);
+    waits_close(w);
+}
+
 // What the news told of makes no look wake anybody.
 static void a_look_after_the_news_finds_nothing(void **state) {
     struct fixture *f = *state;
@@ -401,6 +455,7 @@ int main(void) {
         TEST(time_wakes_in_order),
         TEST(a_stop_wakes_everybody_and_nobody_sleeps_after_it),
         TEST(a_look_finds_what_no_news_told_of),
+        TEST(a_look_at_those_with_much_news_leaves_nobody_out),
         TEST(a_look_after_the_news_finds_nothing),
         CLOSED(threads_miss_nothing),
         TEST(time_passes_on_the_thread_too),

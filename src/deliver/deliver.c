@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "deliver/inside.h"
 
+#define SET_BACK_MS 1000
 #define TROUBLE_FIRST_MS 50
 #define TROUBLE_GREATEST_MS 5000
 #define BODY_MAX (256 * 1024)
@@ -351,8 +352,20 @@ static enum err_kind trouble(struct deliver *d, struct wall now, enum err_kind k
     return kind;
 }
 
+// A clock that somebody sets back must not hold up for hours what is due in seconds.
+static void heed_clock(struct deliver *d, struct wall now) {
+    int64_t ahead_ms = now.ms - clock_mono(d->o.clock).ns / 1000000;
+    if (d->stepped && d->ahead_ms - ahead_ms > SET_BACK_MS) {
+        log_warn("deliver.clock_set_back", LOG_INT("ms", d->ahead_ms - ahead_ms));
+        endpoints_set_back(d, d->ahead_ms - ahead_ms);
+    }
+    d->ahead_ms = ahead_ms;
+    d->stepped = true;
+}
+
 enum err_kind deliver_step(struct deliver *d, struct wall *wake, struct err *err) {
     struct wall now = clock_wall(d->o.clock);
+    heed_clock(d, now);
     enum err_kind kind = ERR_NONE;
     bool wait = wall_set(d->retry_at) && d->retry_at.ms > now.ms && d->retry_at.ms <= now.ms + TROUBLE_GREATEST_MS;
     for (bool again = true; again && !kind;) {

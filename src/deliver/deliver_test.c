@@ -337,6 +337,33 @@ static void deliver_again_when_it_is_due_under_the_same_id(void **state) {
     assert_int_equal(line.next.ms, stored(w, hook).due.ms);
 }
 
+static void deliver_when_it_would_have_been_due_when_the_clock_is_set_back(void **state) {
+    struct world *w = *state;
+    struct node *n = &w->node[0];
+    struct webhook hook = add_hook(w, "https://hooks.example.com/", "*");
+    tell(w, EVENT_SIM_ACTIVATED);
+    step(w, 0);
+    answer(n, 0, 500);
+    step(w, 0);
+    struct webhook now = stored(w, hook);
+    int64_t ahead = now.due.ms - clock_wall(&w->f->clock).ms;
+    advance(w, ahead / 2);
+    step(w, 0);
+    clock_manual_jump(&w->f->manual, -5 * 3600000);
+    step(w, 0);
+    assert_int_equal(n->n, 1);
+    advance(w, ahead - ahead / 2 - 1);
+    step(w, 0);
+    assert_int_equal(n->n, 1);
+    advance(w, 1);
+    step(w, 0);
+    assert_int_equal(n->n, 2);
+    clock_manual_jump(&w->f->manual, 3600000);
+    answer(n, 1, 200);
+    step(w, 0);
+    assert_int_equal(stored(w, hook).cursor, 2);
+}
+
 static void deliver_under_the_lease_of_one_node(void **state) {
     struct world *w = *state;
     struct node *one = &w->node[0], *two = &w->node[1];
@@ -637,6 +664,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(deliver_in_order_one_at_a_time_and_written_down),
         TEST(deliver_again_when_it_is_due_under_the_same_id),
+        TEST(deliver_when_it_would_have_been_due_when_the_clock_is_set_back),
         TEST(deliver_under_the_lease_of_one_node),
         TEST(deliver_goes_on_where_a_node_died),
         TEST(deliver_forgets_what_was_on_its_way_when_a_call_comes_between),

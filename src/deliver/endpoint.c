@@ -123,6 +123,19 @@ void endpoints_due(struct deliver *d, struct wall now) {
     }
 }
 
+void endpoints_set_back(struct deliver *d, int64_t ms) {
+    for (size_t i = 0; i < OWNER_BUCKETS; i++)
+        for (struct owner *o = d->owners[i]; o; o = o->next)
+            for (struct endpoint *e = o->endpoints; e; e = e->next_of_owner) {
+                if (wall_set(e->w.due))
+                    e->w.due = wall_plus_ms(e->w.due, -ms);
+                if (wall_set(e->w.lease_until))
+                    e->w.lease_until = wall_plus_ms(e->w.lease_until, -ms);
+            }
+    for (size_t i = 0; i < d->n_later; i++) // all alike: the heap stays one
+        d->later[i]->at = wall_plus_ms(d->later[i]->at, -ms);
+}
+
 // ---- made and unmade ----
 
 void endpoint_forget_ahead(struct endpoint *e) {

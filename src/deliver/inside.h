@@ -163,6 +163,8 @@ struct deliver {
     size_t limit; // endpoints in one batch; fewer while looking for whose fault a failure is
     bool first_turn, reload, heads, stopping, leases_dropped;
     struct wall poll;
+    int64_t ahead_ms; // of the real time over the monotonic, at the last step
+    bool stepped;
     struct wall retry_at; // after trouble with the store; WALL_NONE
     int troubles;
 
@@ -199,6 +201,7 @@ NODISCARD enum err_kind endpoints_reload(struct deliver *d, struct err *err);
 NODISCARD enum err_kind endpoints_heads(struct deliver *d, struct err *err);
 void endpoint_wake(struct deliver *d, struct endpoint *e); // it may have something to do
 void endpoints_due(struct deliver *d, struct wall now);
+void endpoints_set_back(struct deliver *d, int64_t ms); // the clock was, by so much: what they wait for comes as soon as it would have
 NODISCARD enum err_kind endpoints_launch(struct deliver *d, struct wall now, struct err *err);
 void endpoint_answered(struct deliver *d, struct flight *f, struct wall now);
 void endpoint_forget_ahead(struct endpoint *e);
