@@ -18,6 +18,7 @@
 #define STORE_DB_H
 
 #include "base/base.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/str.h"
 
@@ -85,7 +86,13 @@ struct db_driver {
     // Called on the writer between transactions: keeps the log short. DB_UPKEEP_ALONE: readers are in the way; call again with `alone`
     // when none is reading.
     enum err_kind (*upkeep)(struct db *db, bool alone, enum db_upkeep *wants, struct err *err);
+    // What programs that share the database tell each other; NULL where one has it alone. `tell` is a writer's and part of its transaction:
+    // others hear the text, of up to DB_TELL_MAX bytes, once that is committed. `hear` waits on a reader that nobody else uses, for the
+    // next one (also one of our own), until `stop` can be read: then *text is empty. *missed: some may not have been heard before this one.
+    enum err_kind (*tell)(struct db *db, struct str text, struct err *err);
+    enum err_kind (*hear)(struct db *db, int stop, struct buf *text, bool *missed, struct err *err);
 };
+#define DB_TELL_MAX 7800
 struct db {
     const struct db_driver *driver;
     bool others; // set by a writer's begin: somebody else has written since its last commit; what it remembers counts no more

@@ -62,10 +62,12 @@ enum control {
     CTL_TURN_LOOK,
     CTL_WRITER_OF,
     CTL_WRITER_FORGET,
+    CTL_TELL,
+    CTL_LISTEN,
     CONTROLS
 };
 static const struct {
-    const char *name, *sql;
+    const char *name, *sql, *types;
 } controls[CONTROLS] = {
     [CTL_BEGIN] = {"begin", "BEGIN"},
     [CTL_BEGIN_READ] = {"begin_read", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"},
@@ -77,11 +79,16 @@ static const struct {
     [CTL_ONE] = {"one", "SAVEPOINT one"},
     [CTL_ONE_KEEP] = {"one_keep", "RELEASE one"},
     [CTL_ONE_UNDO] = {"one_undo", "ROLLBACK TO one"},
-    [CTL_TURN] = {"turn", "WITH t AS (UPDATE turn SET value = value + 1 RETURNING value) INSERT INTO writer (id, turn) SELECT $1, value"
-                          " FROM t ON CONFLICT (id) DO UPDATE SET turn = excluded.turn, seen = now() RETURNING turn"},
+    [CTL_TURN] = {"turn",
+                  "WITH t AS (UPDATE turn SET value = value + 1 RETURNING value) INSERT INTO writer (id, turn) SELECT $1, value"
+                  " FROM t ON CONFLICT (id) DO UPDATE SET turn = excluded.turn, seen = now() RETURNING turn",
+                  "i"},
     [CTL_TURN_LOOK] = {"turn_look", "SELECT value FROM turn FOR UPDATE"},
-    [CTL_WRITER_OF] = {"writer_of", "SELECT turn FROM writer WHERE id = $1"},
-    [CTL_WRITER_FORGET] = {"writer_forget", "DELETE FROM writer WHERE seen < now() - $1 * interval '1 day'"},
+    [CTL_WRITER_OF] = {"writer_of", "SELECT turn FROM writer WHERE id = $1", "i"},
+    [CTL_WRITER_FORGET] = {"writer_forget", "DELETE FROM writer WHERE seen < now() - $1 * interval '1 day'", "i"},
+    // Stores in several schemas of one database do not hear each other.
+    [CTL_TELL] = {"tell", "SELECT pg_notify('topupd_' || 'turn'::regclass::oid, $1)", "t"},
+    [CTL_LISTEN] = {"listen", "SELECT 'topupd_' || 'turn'::regclass::oid"},
 };
 
 struct prepared {
@@ -99,8 +106,9 @@ struct db_pg {
     bool in_transaction; // as the store sees it
     bool begun;          // as the server does
     bool broken;         // nothing more until rollback, or back to a savepoint
-    bool before_job;     // broken where the savepoint cannot help
-    struct mono tried;   // to connect, in vain
+    bool listens;
+    bool before_job;   // broken where the savepoint cannot help
+    struct mono tried; // to connect, in vain
     int64_t id, turn, turn_committed;
     int sent;    // calls whose results are still to come
     bool behind; // they are on their way, with a sync after them
@@ -435,8 +443,7 @@ static enum err_kind prepare_all(struct db_pg *d, struct err *err) {
     buf_init(&sql, 1 << 16);
     enum err_kind kind = PQenterPipelineMode(d->c) ? ERR_NONE : lost(d, PQerrorMessage(d->c), err);
     for (int i = 0; i < CONTROLS && !kind; i++)
-        kind = prepare_one(d, controls[i].name, controls[i].sql, i == CTL_TURN || i == CTL_WRITER_OF || i == CTL_WRITER_FORGET ? "i" : NULL,
-                           err);
+        kind = prepare_one(d, controls[i].name, controls[i].sql, controls[i].types, err);
     for (int i = 0; i < STATEMENTS && !kind; i++) {
         buf_clear(&sql);
         db_pg_translate((enum statement)i, &sql);
@@ -941,6 +948,60 @@ static enum err_kind pg_upkeep(struct db *db, bool alone, enum db_upkeep *wants,
     return ERR_NONE;
 }
 
+// ---- what nodes tell each other ----
+
+static enum err_kind pg_tell(struct db *db, struct str text, struct err *err) {
+    struct db_pg *d = pg_of(db);
+    struct db_value value = db_text(text);
+    return d->broken ? refuse_broken(d, err) : put(d, -1, CTL_TELL, &value, 1, err);
+}
+
+static enum err_kind listen_now(struct db_pg *d, struct err *err) {
+    PGresult *res = NULL;
+    int failed;
+    char sql[128];
+    enum err_kind kind = d->gone ? reconnect(d, err) : ERR_NONE;
+    if (!kind)
+        kind = put_control(d, CTL_LISTEN, err);
+    if (!kind)
+        kind = go(d, ANSWER_MS, "listen", 0, &res, &failed, err);
+    if (kind)
+        return kind;
+    snprintf(sql, sizeof sql, "LISTEN %.*s", PQgetlength(res, 0, 0), PQgetvalue(res, 0, 0));
+    PQclear(res);
+    if (!PQsendQueryParams(d->c, sql, 0, NULL, NULL, NULL, NULL, 1))
+        return lost(d, PQerrorMessage(d->c), err);
+    d->sent++;
+    kind = go(d, ANSWER_MS, "listen", -1, NULL, &failed, err);
+    d->listens = !kind;
+    return kind;
+}
+
+static enum err_kind pg_hear(struct db *db, int stop, struct buf *text, bool *missed, struct err *err) {
+    struct db_pg *d = pg_of(db);
+    buf_clear(text);
+    *missed = !d->listens;
+    if (!d->listens)
+        return listen_now(d, err);
+    for (;;) {
+        PGnotify *n = PQnotifies(d->c);
+        if (n) {
+            buf_add_text(text, n->extra);
+            PQfreemem(n);
+            return ERR_NONE;
+        }
+        struct pollfd fds[] = {{.fd = stop, .events = POLLIN}, {.fd = PQsocket(d->c), .events = POLLIN}};
+        if (poll(fds, ARRAY_LEN(fds), -1) < 0 && errno != EINTR)
+            return err_set(err, ERR_INTERNAL, "store: poll: %s", strerror(errno));
+        if (fds[0].revents)
+            return ERR_NONE;
+        if (fds[1].revents && !PQconsumeInput(d->c)) {
+            d->listens = false;
+            return lost(d, PQerrorMessage(d->c), err);
+        }
+    }
+}
+
 const struct db_driver db_pg = {
     .name = "postgresql",
     .dialect = DB_PG,
@@ -963,4 +1024,6 @@ const struct db_driver db_pg = {
     .script = pg_script,
     .check = pg_check,
     .upkeep = pg_upkeep,
+    .tell = pg_tell,
+    .hear = pg_hear,
 };

@@ -10,10 +10,15 @@
  */
 #include "store/store.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "store/migrate.h"
@@ -21,6 +26,21 @@
 
 #define TRIES_MAX 5
 #define HOOKS_MAX 8
+#define EAR_AGAIN_MS 200 // after a connection was lost
+
+struct told {
+    const struct store_told *list;
+    size_t n;
+    bool all;
+};
+
+// What other nodes have committed since the writer looked last.
+struct news_of_others {
+    unsigned news;
+    struct store_told *list, *spare; // one is filled while the other is read
+    size_t n;
+    bool all;
+};
 
 struct store {
     struct store_options o;
@@ -51,10 +71,21 @@ struct store {
         void (*fn)(void *ctx, unsigned news);
         void *ctx;
     } hook[HOOKS_MAX];
-    size_t hooks;
+    _Atomic size_t hooks;
     struct store_end end; // .run NULL: nothing
     bool ended;           // it is part of what was committed last
     bool upkeep_failed;   // said already
+
+    struct told announced; // of the hooks that are being called
+
+    // where other nodes write to the same store
+    uint64_t who;    // we are, to them
+    struct buf text; // what they are told
+    struct tx ear;
+    int stop[2]; // a pipe: the end for the ear's thread
+    pthread_t ear_thread;
+    bool ear_open, hears;
+    struct news_of_others others; // under the lock
 };
 
 void store_options_default(struct store_options *o) {
@@ -78,7 +109,7 @@ enum verdict { BATCH_COMMITTED, BATCH_FAILED, BATCH_AGAIN, BATCH_CAREFULLY };
 static enum err_kind begin(struct store *s, bool ends, struct err *err) {
     struct tx *tx = &s->writer;
     tx->trouble = ERR_NONE;
-    tx->wrote = false;
+    tx->wrote = tx->changes = false;
     tx->news = 0;
     tx->told = 0;
     tx->fresh.on = ends && s->end.run;
@@ -98,9 +129,40 @@ static void undo_all(struct store *s) {
     tx_forget(tx);
 }
 
+// What other nodes are told: "WHO NEWS", and what they may want to look up of it, as long as there is room: " +" and for each event
+// " PARTNER SEQUENCE TYPE ORDER". Without the plus there was more.
+static enum err_kind tell_others(struct store *s, struct err *err) {
+    struct tx *tx = &s->writer;
+    if (!tx->news || !s->driver->tell || !s->o.threaded)
+        return ERR_NONE;
+    char line[128];
+    buf_clear(&s->text);
+    snprintf(line, sizeof line, "%" PRIu64 " %u +", s->who, tx->news);
+    buf_add_text(&s->text, line);
+    size_t fits = s->text.n - 1;
+    for (size_t i = 0; i < tx->told; i++) {
+        const struct store_told *t = &tx->told_list[i];
+        char id[UUID_TEXT];
+        if (tx->told > STORE_TOLD_MAX || s->text.n + sizeof line > DB_TELL_MAX) {
+            s->text.n = fits;
+            break;
+        }
+        uuid_format(t->order_id, id);
+        snprintf(line, sizeof line, " %" PRId64 " %" PRId64 " %d %s", t->partner_id, t->sequence, t->type, id);
+        buf_add_text(&s->text, line);
+    }
+    return tx->db->driver->tell(tx->db, buf_str(&s->text), err);
+}
+
 static enum err_kind commit(struct store *s, struct err *err) {
     struct tx *tx = &s->writer;
     enum err_kind kind = tx_flush(tx, err);
+    if (!kind && !tx->changes && !s->driver->alone) { // not even its turn: nobody else needs to know
+        tx->db->driver->rollback(tx->db);
+        return ERR_NONE;
+    }
+    if (!kind)
+        kind = tell_others(s, err);
     if (!kind)
         kind = tx->db->driver->commit(tx->db, err);
     if (kind)
@@ -241,19 +303,110 @@ static enum verdict run_alone(struct store *s, struct store_job *job, bool ends)
 }
 
 const struct store_told *store_told(const struct store *s, size_t *n, bool *all) {
-    *all = s->writer.told <= STORE_TOLD_MAX;
-    *n = *all ? s->writer.told : STORE_TOLD_MAX;
-    return s->writer.told_list;
+    *all = s->announced.all;
+    *n = s->announced.n;
+    return s->announced.list;
 }
 
-static void announce(struct store *s) {
-    unsigned news = s->writer.news;
+static void call_hooks(struct store *s, unsigned news) {
     for (size_t i = 0; news && i < s->hooks; i++) {
         if (s->hook[i].news & news)
             s->hook[i].fn(s->hook[i].ctx, news & s->hook[i].news);
     }
+}
+
+static void announce(struct store *s) {
+    const struct tx *tx = &s->writer;
+    bool all = tx->told <= STORE_TOLD_MAX;
+    s->announced = (struct told){tx->told_list, all ? tx->told : STORE_TOLD_MAX, all};
+    call_hooks(s, tx->news);
     if (s->ended)
         s->end.committed(s->end.ctx);
+}
+
+// ---- what other nodes have committed ----
+
+// Word after word; false at the end, or at what is no number.
+static bool cut(struct str *rest, struct str *word) {
+    bool any = rest->n > 0;
+    *rest = str_cut(*rest, ' ', word);
+    return any;
+}
+static bool cut_i64(struct str *rest, int64_t *out) {
+    struct str word;
+    return cut(rest, &word) && str_to_i64(word, out);
+}
+
+// Takes a text of tell_others to what waits for the writer.
+static void take_news(struct store *s, struct str text) {
+    struct news_of_others *o = &s->others;
+    int64_t news = 0;
+    uint64_t who = 0;
+    struct str word;
+    bool all = true;
+    if (!cut(&text, &word) || !str_to_u64(word, &who) || !cut_i64(&text, &news))
+        news = -1; // of a node with another idea of them: look at everything
+    else if (who == s->who)
+        return;
+    all = news >= 0 && cut(&text, &word) && str_is(word, "+");
+    pthread_mutex_lock(&s->lock);
+    while (all && text.n > 0) {
+        struct store_told t;
+        int64_t type = 0;
+        all = o->n < STORE_TOLD_MAX && cut_i64(&text, &t.partner_id) && cut_i64(&text, &t.sequence) && cut_i64(&text, &type) &&
+              cut(&text, &word) && uuid_parse(word, &t.order_id);
+        t.type = (int)type;
+        if (all)
+            o->list[o->n++] = t;
+    }
+    o->news |= news < 0 ? ~0U : (unsigned)news;
+    o->all = o->all && all;
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void missed_news(struct store *s) {
+    pthread_mutex_lock(&s->lock);
+    s->others.news = ~0U;
+    s->others.all = false;
+    pthread_cond_signal(&s->work);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void *ear_main(void *ctx) {
+    struct store *s = ctx;
+    struct buf text;
+    buf_init(&text, 2 * DB_TELL_MAX);
+    for (;;) {
+        struct err err = {0};
+        bool missed = false;
+        enum err_kind kind = s->driver->hear(s->ear.db, s->stop[0], &text, &missed, &err);
+        struct pollfd stop = {.fd = s->stop[0], .events = POLLIN};
+        if (poll(&stop, 1, kind ? EAR_AGAIN_MS : 0) > 0)
+            break;
+        if (missed && !kind)
+            missed_news(s);
+        if (!kind && text.n > 0)
+            take_news(s, buf_str(&text));
+    }
+    buf_release(&text);
+    return NULL;
+}
+
+// On the writer's thread, with the lock held; released meanwhile.
+static void announce_others(struct store *s) {
+    struct news_of_others *o = &s->others;
+    unsigned news = o->news;
+    struct store_told *list = o->list;
+    s->announced = (struct told){list, o->n, o->all};
+    o->list = o->spare;
+    o->spare = list;
+    o->news = 0;
+    o->n = 0;
+    o->all = true;
+    pthread_mutex_unlock(&s->lock);
+    call_hooks(s, news);
+    pthread_mutex_lock(&s->lock);
 }
 
 static enum verdict try_often(struct store *s, struct store_job *first, enum verdict (*way)(struct store *, struct store_job *)) {
@@ -365,13 +518,17 @@ static void *writer_main(void *ctx) {
     struct store *s = ctx;
     pthread_mutex_lock(&s->lock);
     for (;;) {
-        while (!s->head && !s->closing) {
+        while (!s->head && !s->closing && !s->others.news) {
             s->idle = true;
             pthread_cond_wait(&s->work, &s->lock);
         }
         s->idle = false;
-        if (!s->head)
+        if (s->others.news)
+            announce_others(s);
+        if (!s->head && s->closing)
             break;
+        if (!s->head)
+            continue;
         size_t n = 0;
         struct store_job *first = take(s, &n);
         pthread_mutex_unlock(&s->lock);
@@ -594,6 +751,42 @@ static enum err_kind open_readers(struct store *s, struct err *err) {
     return ERR_NONE;
 }
 
+// What others commit is heard on a connection and a thread of its own.
+static enum err_kind open_ear(struct store *s, struct err *err) {
+    const struct db_driver *d = s->driver;
+    if (!d->hear || !s->o.threaded)
+        return ERR_NONE;
+    s->others = (struct news_of_others){
+        .list = xcalloc(STORE_TOLD_MAX, sizeof *s->others.list),
+        .spare = xcalloc(STORE_TOLD_MAX, sizeof *s->others.spare),
+        .all = true,
+    };
+    if (pipe2(s->stop, O_CLOEXEC) != 0)
+        return err_set(err, ERR_UNAVAILABLE, "store: cannot make a pipe: %s", strerror(errno));
+    s->ear_open = true;
+    enum err_kind kind = d->open(d, s->location, false, false, &s->ear.db, err);
+    if (!kind)
+        kind = d->prepare(s->ear.db, err);
+    if (!kind)
+        s->hears = pthread_create(&s->ear_thread, NULL, ear_main, s) == 0;
+    return kind || s->hears ? kind : err_set(err, ERR_UNAVAILABLE, "store: cannot start a thread");
+}
+
+static void close_ear(struct store *s) {
+    if (s->hears) {
+        (void)!write(s->stop[1], "", 1);
+        pthread_join(s->ear_thread, NULL);
+    }
+    if (s->ear_open) {
+        s->driver->close(s->ear.db);
+        close(s->stop[0]);
+        close(s->stop[1]);
+    }
+    free(s->others.list);
+    free(s->others.spare);
+    buf_release(&s->text);
+}
+
 enum err_kind store_open(const struct store_options *o, struct store **out, struct err *err) {
     CHECK(o->clock && o->rng && o->queue_max > 0 && o->batch_max > 0 && o->readers > 0);
     const struct db_driver *driver = NULL;
@@ -612,6 +805,8 @@ enum err_kind store_open(const struct store_options *o, struct store **out, stru
     pthread_cond_init(&s->work, NULL);
     pthread_cond_init(&s->pool_changed, NULL);
     tx_init(&s->writer, s, true);
+    buf_init(&s->text, 2 * DB_TELL_MAX);
+    s->who = rng_u64(&rng_system); // not the given one: two nodes of a test may have the same seed
     id_gen_init(&s->writer.ids, o->rng);
     if (o->recent)
         s->writer.recent = recent_open(o->recent);
@@ -619,6 +814,8 @@ enum err_kind store_open(const struct store_options *o, struct store **out, stru
     kind = open_writer(s, err);
     if (!kind)
         kind = open_readers(s, err);
+    if (!kind)
+        kind = open_ear(s, err);
     if (!kind && o->threaded) {
         if (pthread_create(&s->thread, NULL, writer_main, s) == 0)
             s->started = true;
@@ -666,6 +863,7 @@ void store_close(struct store *s) {
         pthread_join(s->thread, NULL);
     }
     CHECK(s->readers_taken == 0);
+    close_ear(s);
     for (int i = 0; i < s->readers_open; i++) {
         s->driver->close(s->readers[i].db);
         tx_release(&s->readers[i]);
@@ -689,11 +887,12 @@ void store_at_end(struct store *s, const struct store_end *end) {
 }
 
 void store_on_commit(struct store *s, unsigned news, void (*fn)(void *ctx, unsigned news), void *ctx) {
-    CHECK(s->hooks < HOOKS_MAX);
-    s->hook[s->hooks].news = news;
-    s->hook[s->hooks].fn = fn;
-    s->hook[s->hooks].ctx = ctx;
-    s->hooks++;
+    size_t i = s->hooks;
+    CHECK(i < HOOKS_MAX);
+    s->hook[i].news = news;
+    s->hook[i].fn = fn;
+    s->hook[i].ctx = ctx;
+    s->hooks = i + 1; // last: news of other nodes may be on their way
 }
 
 bool store_is_fresh(const struct store *s) {

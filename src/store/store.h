@@ -99,7 +99,8 @@ enum store_news {
     NEWS_NOTIFICATIONS = 64
 };                                          // bits
 void tx_news(struct tx *tx, unsigned news); // a writing verb says what it touched
-// `fn` is called on the writer's thread after each commit that made one of `news`; registered while no job is in work, at most 8.
+// `fn` is called on the writer's thread after each commit that made one of `news`, of other nodes on the same store, too; registered while
+// no job is in work, at most 8.
 void store_on_commit(struct store *s, unsigned news, void (*fn)(void *ctx, unsigned news), void *ctx);
 
 // Work for the end of a transaction: `run` is called on the writer when a batch's jobs have all run and orders were accepted that it may

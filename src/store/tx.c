@@ -33,7 +33,7 @@ static enum err_kind make_room(struct tx *tx, enum statement st, struct err *err
 enum err_kind tx_exec_changed(struct tx *tx, enum statement st, const struct db_value *params, size_t n, int64_t *changed,
                               struct err *err) {
     CHECK(tx->writer);
-    tx->wrote = true;
+    tx->wrote = tx->changes = true;
     if (!(statements[st].flags & DB_KEEPS))
         recent_clear(tx->recent);
     enum err_kind kind = make_room(tx, st, err);
@@ -268,7 +268,7 @@ enum err_kind tx_sequence(struct tx *tx, int64_t partner_id, int64_t *out, struc
         *q = (struct sequence){.partner_id = partner_id, .last = last};
         s->used++;
     }
-    tx->wrote = true;
+    tx->wrote = tx->changes = true;
     s->dirty += !q->dirty;
     q->dirty = true;
     *out = ++q->last;

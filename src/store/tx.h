@@ -47,6 +47,7 @@ struct tx {
     bool writer;
     bool busy;             // a reader that is taken
     bool wrote;            // since the job began
+    bool changes;          // since the transaction began
     enum err_kind trouble; // what makes the transaction unfit for commit (anything but a broken constraint)
     struct wall now;
     unsigned news;

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * store_nodes_test.c - two nodes on one PostgreSQL, several threads each, all at the same partner, SIM, stock and tasks, while their
+ * connections are cut again and again. Afterwards: what was acknowledged is there, once; nothing was claimed or settled twice; no number is
+ * missing.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "store/testing.h"
+
+#define NODES 2
+#define THREADS 3 // of each node
+#define ROUNDS 60
+#define PROFILES (NODES * THREADS * ROUNDS)
+#define PROFILE_FIRST INT64_C(700000000000000000)
+#define CLAIMS_MAX 4
+
+struct world {
+    struct fixture *f;
+    struct store *node[NODES];
+    _Atomic int orders, settled, taken, running;
+    _Atomic int profile[PROFILES]; // how often it was given
+    _Atomic int64_t claimed[NODES * THREADS * ROUNDS * CLAIMS_MAX];
+    _Atomic int n_claimed;
+};
+
+struct hand {
+    struct world *w;
+    struct store *store;
+    int number; // of the node, from 1
+    char reference[32];
+    struct order order;
+    struct task claims[CLAIMS_MAX];
+    size_t n_claims;
+    int settled;
+    iccid_t profile;
+};
+
+static enum err_kind place(struct tx *tx, void *ctx, struct err *err) {
+    struct hand *h = ctx;
+    h->order = fixture_order(tx, &h->w->f->product, ICCID_A);
+    h->order.reference = str_of(h->reference);
+    struct task t = fixture_task(tx, &h->order, 0);
+    struct event e = fixture_event(&h->order, EVENT_ORDER_ACCEPTED, tx_now(tx));
+    enum err_kind kind = store_order_insert(tx, &h->order, err);
+    if (!kind)
+        kind = store_task_insert(tx, &t, err);
+    return kind ? kind : store_event_append(tx, &e, err);
+}
+
+static enum err_kind claim(struct tx *tx, void *ctx, struct err *err) {
+    struct hand *h = ctx;
+    struct arena a;
+    struct task *due = NULL;
+    size_t n = 0;
+    arena_init(&a, 1 << 20);
+    h->n_claims = 0;
+    enum err_kind kind = store_task_due(tx, LANE_LIVE, TASK_ALLOWANCE_ADD, tx_now(tx), CLAIMS_MAX, &a, &due, &n, err);
+    for (size_t i = 0; i < n && !kind; i++) {
+        struct task *t = &h->claims[h->n_claims++];
+        *t = due[i];
+        t->peer = t->note = STR_NONE;
+        t->state = TASK_CLAIMED;
+        t->lease_owner = h->number;
+        t->lease_until = wall_plus_ms(tx_now(tx), 3600000);
+        kind = store_task_update(tx, t, err);
+    }
+    arena_release(&a);
+    return kind;
+}
+
+static enum err_kind settle(struct tx *tx, void *ctx, struct err *err) {
+    struct hand *h = ctx;
+    struct arena a;
+    enum err_kind kind = ERR_NONE;
+    arena_init(&a, 1 << 20);
+    h->settled = 0;
+    for (size_t i = 0; i < h->n_claims && !kind; i++) {
+        struct order o;
+        kind = store_order_get(tx, h->claims[i].order_id, &a, &o, err);
+        if (kind)
+            break;
+        struct subscription s = fixture_subscription(&o, tx_now(tx));
+        struct event e = fixture_event(&o, EVENT_ORDER_COMPLETED, tx_now(tx));
+        o.state = ORDER_COMPLETED;
+        o.finished = tx_now(tx);
+        kind = store_task_delete(tx, &h->claims[i], err);
+        if (!kind)
+            kind = store_order_update(tx, &o, err);
+        if (!kind)
+            kind = store_subscription_insert(tx, &s, err);
+        if (!kind)
+            kind = store_event_append(tx, &e, err);
+        h->settled++;
+    }
+    arena_release(&a);
+    return kind;
+}
+
+static enum err_kind take(struct tx *tx, void *ctx, struct err *err) {
+    struct hand *h = ctx;
+    struct arena a;
+    struct sim s;
+    arena_init(&a, 1 << 20);
+    enum err_kind kind = store_sim_take_profile(tx, h->w->f->live.id, false, &a, &s, err);
+    if (!kind) {
+        h->profile = s.iccid;
+        s.service = SIM_ACTIVATING;
+        kind = store_sim_update(tx, &s, err);
+    }
+    arena_release(&a);
+    return kind;
+}
+
+// Again while it is refused: the database is away for a moment. Whether it took place is never in doubt.
+static void must(struct hand *h, enum err_kind (*run)(struct tx *, void *, struct err *)) {
+    for (;;) {
+        struct err err = {0};
+        enum err_kind kind = store_run(h->store, run, h, &err);
+        if (!kind)
+            return;
+        if (kind != ERR_UNAVAILABLE && kind != ERR_BUSY) {
+            fprintf(stderr, "%s: %s\n", err_kind_name(kind), err_first(&err));
+            abort(); // cmocka's own word is for its thread alone
+        }
+    }
+}
+
+static void *work(void *ctx) {
+    struct hand *h = ctx;
+    struct world *w = h->w;
+    for (int i = 0; i < ROUNDS; i++) {
+        snprintf(h->reference, sizeof h->reference, "%p-%d", ctx, i);
+        must(h, place);
+        w->orders++;
+        must(h, claim);
+        for (size_t k = 0; k < h->n_claims; k++)
+            w->claimed[w->n_claimed++] = h->claims[k].id;
+        must(h, settle);
+        w->settled += h->settled;
+        must(h, take);
+        w->profile[h->profile - PROFILE_FIRST]++;
+        w->taken++;
+    }
+    w->running--;
+    return NULL;
+}
+
+static enum err_kind fill_stock(struct tx *tx, void *ctx, struct err *err) {
+    (void)ctx;
+    enum err_kind kind = ERR_NONE;
+    for (int i = 0; i < PROFILES && !kind; i++) {
+        struct sim s = fixture_profile(PROFILE_FIRST + i, 0);
+        kind = store_sim_insert(tx, &s, err);
+    }
+    return kind;
+}
+
+// Cuts all connections to this schema but its own.
+static void cut(struct fixture *f) {
+    fixture_script(f,
+                   "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'topupd' AND pid <> pg_backend_pid()");
+}
+
+static int by_number(const void *a, const void *b) {
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void check_world(struct world *w) {
+    struct fixture *f = w->f;
+    struct err *err = &f->err;
+    struct tx *tx;
+    struct event *events;
+    size_t n;
+    assert_int_equal(w->orders, NODES * THREADS * ROUNDS);
+    assert_int_equal(w->taken, PROFILES);
+    for (int i = 0; i < PROFILES; i++)
+        assert_int_equal(w->profile[i], 1);
+
+    int claims = w->n_claimed;
+    int64_t *claimed = arena_array(&f->arena, int64_t, (size_t)claims + 1);
+    for (int i = 0; i < claims; i++)
+        claimed[i] = w->claimed[i];
+    qsort(claimed, (size_t)claims, sizeof *claimed, by_number);
+    for (int i = 1; i < claims; i++)
+        assert_true(claimed[i - 1] < claimed[i]);
+
+    OK(store_read_begin(w->node[0], &tx, err));
+    OK(store_event_list(tx, f->live.id, 0, 1 << 20, &f->arena, &events, &n, err));
+    assert_int_equal(n, w->orders + w->settled);
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(events[i].sequence, i + 1);
+
+    struct order_filter all = {.partner_id = f->live.id, .state = -1, .iccid = ICCID_NONE, .before = WALL_NONE, .after = WALL_NONE};
+    struct order *orders;
+    int64_t total, completed = 0;
+    OK(store_order_list(tx, &all, 0, 10000, &f->arena, &orders, &n, &total, err));
+    assert_int_equal(total, w->orders);
+    for (size_t i = 0; i < n; i++)
+        completed += orders[i].state == ORDER_COMPLETED;
+    assert_int_equal(completed, w->settled);
+    assert_int_equal(w->n_claimed, w->settled);
+    store_read_end(tx);
+}
+
+static void two_nodes_at_the_same_rows(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct world *w = xcalloc(1, sizeof *w);
+    w->f = f;
+    RUN(f, fill_stock);
+    fixture_close(f);
+    f->options.threaded = true;
+    for (int i = 0; i < NODES; i++)
+        OK(store_open(&f->options, &w->node[i], err));
+    struct hand hands[NODES * THREADS];
+    pthread_t threads[NODES * THREADS];
+    w->running = NODES * THREADS;
+    for (int i = 0; i < NODES * THREADS; i++) {
+        hands[i] = (struct hand){.w = w, .store = w->node[i % NODES], .number = i % NODES + 1};
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &hands[i]), 0);
+    }
+    int cuts = 0;
+    for (int orders = 0; w->running > 0; orders = w->orders) {
+        while (w->running > 0 && w->orders < orders + 30)
+            sched_yield();
+        cut(f);
+        cuts++;
+    }
+    for (int i = 0; i < NODES * THREADS; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(cuts > 3);
+    check_world(w);
+    for (int i = 0; i < NODES; i++)
+        store_close(w->node[i]);
+    free(w);
+}
+
+// ---- news ----
+
+struct heard {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned news;
+    size_t n;
+    struct store *store;
+    struct store_told told;
+};
+
+static void hear(void *ctx, unsigned news) {
+    struct heard *h = ctx;
+    size_t n;
+    bool all;
+    const struct store_told *told = store_told(h->store, &n, &all);
+    pthread_mutex_lock(&h->lock);
+    h->news |= news;
+    if (all && n > 0) {
+        h->n += n;
+        h->told = told[n - 1];
+    }
+    pthread_cond_signal(&h->changed);
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void wait_for_news(struct heard *h, unsigned news) {
+    pthread_mutex_lock(&h->lock);
+    while ((h->news & news) != news)
+        pthread_cond_wait(&h->changed, &h->lock);
+    h->news = 0;
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void what_one_node_commits_is_news_at_the_other(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct world w = {.f = f};
+    struct heard h = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    fixture_close(f);
+    f->options.threaded = true;
+    for (int i = 0; i < NODES; i++)
+        OK(store_open(&f->options, &w.node[i], err));
+    h.store = w.node[1];
+    store_on_commit(w.node[1], NEWS_EVENTS | NEWS_TASKS | NEWS_KEYS, hear, &h);
+    cut(f); // after which anything may have been missed
+    wait_for_news(&h, NEWS_EVENTS | NEWS_TASKS | NEWS_KEYS);
+    // Until the other node is connected again, and beyond: then one is told of by its number.
+    struct hand a = {.w = &w, .store = w.node[0], .number = 1};
+    struct order o;
+    struct tx *tx;
+    for (int i = 0; h.n == 0; i++) {
+        struct timespec end;
+        snprintf(a.reference, sizeof a.reference, "%d", i);
+        must(&a, place);
+        assert_int_equal(timespec_get(&end, TIME_UTC), TIME_UTC);
+        end.tv_sec++;
+        pthread_mutex_lock(&h.lock);
+        while (h.n == 0 && pthread_cond_timedwait(&h.changed, &h.lock, &end) == 0)
+            continue;
+        pthread_mutex_unlock(&h.lock);
+    }
+    OK(store_read_begin(w.node[1], &tx, err));
+    OK(store_order_get(tx, h.told.order_id, &f->arena, &o, err));
+    store_read_end(tx);
+    assert_int_equal(h.told.partner_id, f->live.id);
+    assert_int_equal(h.told.type, EVENT_ORDER_ACCEPTED);
+    for (int i = 0; i < NODES; i++)
+        store_close(w.node[i]);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(two_nodes_at_the_same_rows, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_one_node_commits_is_news_at_the_other, fixture_setup, fixture_teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
