@@ -14,9 +14,10 @@ void pattern_must(sqlite3 *db, int rc, int wanted) {
 
 sqlite3 *pattern_open(const char *folder) {
     char path[4096];
-    sqlite3 *db;
+    sqlite3 *db = NULL;
     snprintf(path, sizeof path, "%s/topupd.db", folder);
-    pattern_must(db, sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);
+    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL);
+    pattern_must(db, rc, SQLITE_OK);
     return db;
 }
 
