@@ -18,14 +18,15 @@ SYSTEM_CALLS = ["epoll_wait", "epoll_pwait", "epoll_ctl", "recvfrom", "sendto", 
 
 
 def layers():
-    """Symbol -> layer, from the static library of each."""
+    """Symbol -> layer, from the static library of each. A few names are in several."""
     found = {}
     for archive in sorted(BUILD.glob("src/*/lib*.a")):
         names = subprocess.run(["nm", "--defined-only", archive], capture_output=True, text=True).stdout
         for line in names.splitlines():
             words = line.split()
             if len(words) == 3 and words[1] in "tT":
-                found.setdefault(words[2], f"src/{archive.parent.name}")
+                layer = f"src/{archive.parent.name}"
+                found[words[2]] = layer if found.get(words[2], layer) == layer else "src, names that several have"
     return found
 
 
