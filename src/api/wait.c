@@ -18,6 +18,7 @@
 #define BUCKETS 4096 // a power of two
 #define LOOK_NS INT64_C(1000000000)
 #define LOOK_EVENTS 1000
+#define IDLE_LOOKS 30
 #define LOOK_MEMORY ((size_t)16 << 20)
 
 // A partner that somebody waits for.
@@ -30,6 +31,7 @@ struct party {
     struct party *told;
     int64_t seen;     // the log's end at the last look; -1 before the first
     int64_t expected; // where the log's end is if nobody else writes
+    int idle;         // looks since somebody waited
 };
 
 struct waits {
@@ -143,9 +145,13 @@ static struct party *party_of(struct waits *w, int64_t partner_id) {
     return p;
 }
 
-static void party_leave(struct waits *w, struct party *p) {
-    if (--p->waiting > 0)
-        return;
+// A partner that nobody waits for is kept a while: whoever was woken soon waits again, and what the last look saw is still worth something.
+static void party_leave(struct party *p) {
+    p->waiting--;
+    p->idle = 0;
+}
+
+static void party_drop(struct waits *w, struct party *p) {
     struct party **link = &w->parties[bucket((uint64_t)p->partner_id)];
     while (*link != p)
         link = &(*link)->next;
@@ -172,7 +178,7 @@ static void link_out(struct wait *e) {
 // Takes it out of everything. A sleeping one goes on the list of those to be resumed.
 static void wake(struct waits *w, struct wait *e, struct wait **woken) {
     link_out(e);
-    party_leave(w, e->party);
+    party_leave(e->party);
     atomic_fetch_sub(&w->n, 1);
     if (e->state == WAIT_ASLEEP) {
         heap_remove(w, e);
@@ -211,7 +217,7 @@ static void wake_every(struct waits *w, int64_t partner_id, struct wait **woken)
             bool concerned = !partner_id || p->partner_id == partner_id;
             for (struct wait *e = p->any, *next; concerned && e; e = next) {
                 next = e->next;
-                wake(w, e, woken); // the last one takes the party with it
+                wake(w, e, woken);
             }
         }
     }
@@ -244,7 +250,7 @@ static void tell(struct waits *w, const struct store_told *told, size_t n, bool 
                 wake(w, e, woken);
         }
         p->news = 0;
-        party_leave(w, p);
+        party_leave(p);
     }
 }
 
@@ -322,6 +328,8 @@ static enum err_kind look_at(struct waits *w, struct tx *tx, struct arena *a, in
         if (p->seen < 0 || more)
             p->expected = last;
         p->seen = last;
+        if (seen < 0) // nobody knows what came between their own look and this first one
+            wake_every(w, partner_id, woken);
     }
     pthread_mutex_unlock(&w->lock);
     if (!more)
@@ -339,6 +347,18 @@ static enum err_kind look_at(struct waits *w, struct tx *tx, struct arena *a, in
     return kind;
 }
 
+// Partners that nobody has waited for since long.
+static void tidy(struct waits *w) {
+    pthread_mutex_lock(&w->lock);
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct party *p = w->parties[i], *next; p; p = next) {
+            next = p->next;
+            if (p->waiting == 0 && ++p->idle > IDLE_LOOKS)
+                party_drop(w, p);
+        }
+    pthread_mutex_unlock(&w->lock);
+}
+
 void waits_look(struct waits *w) {
     struct err err = {0};
     struct arena a, of_one;
@@ -350,11 +370,12 @@ void waits_look(struct waits *w) {
     pthread_mutex_lock(&w->lock);
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct party *p = w->parties[i]; p; p = p->next)
-            cap++;
+            cap += p->waiting > 0;
     ids = arena_array(&a, int64_t, cap + 1);
     for (size_t i = 0; ids && i < BUCKETS; i++)
         for (struct party *p = w->parties[i]; p; p = p->next)
-            ids[n++] = p->partner_id;
+            if (p->waiting > 0)
+                ids[n++] = p->partner_id;
     pthread_mutex_unlock(&w->lock);
 
     struct tx *tx = NULL;
@@ -459,7 +480,9 @@ static void *waits_main(void *arg) {
         waits_turn(w);
         int64_t now = clock_mono(&clock_system).ns;
         if (now >= look_at_ns) {
-            waits_look(w);
+            if (!store_is_alone(w->store)) // otherwise all that there is was told
+                waits_look(w);
+            tidy(w);
             look_at_ns = now + LOOK_NS;
         }
         at = next_due(w); // who comes after this with an earlier end pokes
@@ -520,6 +543,9 @@ void waits_close(struct waits *w) {
         return;
     waits_stop(w);
     CHECK(atomic_load(&w->n) == 0);
+    for (size_t i = 0; i < BUCKETS; i++)
+        while (w->parties[i])
+            party_drop(w, w->parties[i]);
     pthread_cond_destroy(&w->inbox.poked);
     pthread_mutex_destroy(&w->inbox.lock);
     pthread_mutex_destroy(&w->lock);

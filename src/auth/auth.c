@@ -19,9 +19,11 @@
 
 #define TYP_ACCESS "at+jwt"
 #define TYP_REFRESH "rt+jwt"
-#define KEYS_EVERY_NS INT64_C(5000000000)         // how old our view of the keys may grow while others may rotate them
-#define KEYS_UNKNOWN_EVERY_NS INT64_C(1000000000) // how often a key we do not know makes us look
-#define OUTSIDE_TRUST_MS 60000                    // an outside token is verified again after this: its issuer may have withdrawn the key
+#define KEYS_EVERY_NS INT64_C(5000000000) // how old our view of the keys may grow while others may rotate them
+#define KEYS_SHOWN_NS INT64_C(200000000)  // the same when they are shown: who asks may be looking for the newest
+#define KEYS_LOOK_NS INT64_C(1000000000)  // in such a time keys that we do not know, which anybody may name, make us look
+#define KEYS_LOOKS 20                     // so often
+#define OUTSIDE_TRUST_MS 60000            // an outside token is verified again after this: its issuer may have withdrawn the key
 #define KEYS_ARENA_MAX (256u << 10)
 
 struct auth {
@@ -38,6 +40,9 @@ struct auth {
     struct keyring *keys;
     _Atomic int64_t keys_read_ns; // monotonic; 0: must be read
     _Atomic bool keys_reading;
+    pthread_mutex_t look_lock; // of what follows, held while looking
+    int64_t look_from_ns;
+    int looks;
 };
 
 // A transaction to read with: the caller's, or one begun when first needed.
@@ -108,9 +113,31 @@ static void keys_refresh(struct auth *a, struct reader *r, int64_t at_most_ns) {
     atomic_store(&a->keys_reading, false);
 }
 
+// Somebody names a key that we do not know: another node may have made it just now. Who comes while another looks waits for what that
+// finds, and looks again only when that had begun before. Made-up keys make us look a few times a second.
+static void keys_look(struct auth *a, struct reader *r) {
+    struct err err = {0};
+    int64_t came = clock_mono(a->o.clock).ns;
+    pthread_mutex_lock(&a->look_lock);
+    if (came - a->look_from_ns >= KEYS_LOOK_NS) {
+        a->look_from_ns = came;
+        a->looks = 0;
+    }
+    int64_t read_ns = atomic_load(&a->keys_read_ns);
+    if ((read_ns == 0 || read_ns <= came) && a->looks < KEYS_LOOKS) {
+        a->looks++;
+        enum err_kind kind = reader_need(r, &err);
+        if (kind == ERR_NONE)
+            kind = keys_read(a, r->tx, &err);
+        if (kind != ERR_NONE)
+            log_warn("auth.keys_unreadable", LOG_ERR(&err));
+    }
+    pthread_mutex_unlock(&a->look_lock);
+}
+
 void auth_key_set_json(struct auth *a, struct buf *out) {
     struct reader r = {.auth = a};
-    keys_refresh(a, &r, KEYS_EVERY_NS);
+    keys_refresh(a, &r, store_is_alone(a->store) ? KEYS_EVERY_NS : KEYS_SHOWN_NS);
     reader_end(&r);
     pthread_rwlock_rdlock(&a->keys_lock);
     keyring_json(a->keys, forget_before(a, clock_wall(a->o.clock)), out);
@@ -225,7 +252,8 @@ enum err_kind auth_open(struct store *store, const struct auth_options *o, struc
     a->texts = token_texts_open();
     a->partners = partner_cache_open();
     a->rates = rate_open();
-    CHECK(pthread_rwlock_init(&a->keys_lock, NULL) == 0);
+    CHECK(pthread_rwlock_init(&a->keys_lock, NULL) == 0 && pthread_mutex_init(&a->look_lock, NULL) == 0);
+    a->look_from_ns = INT64_MIN / 2;
     char secret[SECRET_TEXT];
     secret_make(o->rng, secret);
     secret_hash_of(o->rng, str_of(secret), &a->nobody);
@@ -252,6 +280,7 @@ void auth_close(struct auth *a) {
         return;
     keyring_close(a->keys);
     pthread_rwlock_destroy(&a->keys_lock);
+    pthread_mutex_destroy(&a->look_lock);
     outside_close(a->outside);
     token_cache_close(a->tokens);
     token_texts_close(a->texts);
@@ -400,8 +429,17 @@ enum err_kind auth_issue(struct auth *a, struct tx *tx, struct str client, struc
     return pair_issue(a, tx, &p, str_present(scope) ? scope : STR(AUTH_SCOPE_DEFAULT), arena, out, err);
 }
 
+static bool refresh_signature(struct auth *a, const struct jwt *t, struct wall now, bool *known) {
+    pthread_rwlock_rdlock(&a->keys_lock);
+    const struct ring_key *key = keyring_find(a->keys, t->kid, forget_before(a, now));
+    *known = key != NULL;
+    bool good = key && jwt_verify(t, key->refresh);
+    pthread_rwlock_unlock(&a->keys_lock);
+    return good;
+}
+
 // What a refresh token grants, or STR_NONE when it is not a good one of this partner.
-static struct str refresh_scope(struct auth *a, struct str token, const struct partner *p, struct arena *arena) {
+static struct str refresh_scope(struct auth *a, struct reader *r, struct str token, const struct partner *p, struct arena *arena) {
     struct wall now = clock_wall(a->o.clock), expires;
     struct jwt t;
     struct str scope = STR_NONE;
@@ -410,12 +448,13 @@ static struct str refresh_scope(struct auth *a, struct str token, const struct p
     int64_t pid;
     if (!jwt_read(token, &t))
         return STR_NONE;
-    bool good = false;
+    bool good = false, known = false;
     if (str_is(t.typ, TYP_REFRESH) && str_present(t.kid)) {
-        pthread_rwlock_rdlock(&a->keys_lock);
-        const struct ring_key *key = keyring_find(a->keys, t.kid, forget_before(a, now));
-        good = key && jwt_verify(&t, key->refresh);
-        pthread_rwlock_unlock(&a->keys_lock);
+        good = refresh_signature(a, &t, now, &known);
+        if (!known) {
+            keys_look(a, r);
+            good = refresh_signature(a, &t, now, &known);
+        }
     }
     if (good && jwt_claims(&t, &claims, &err) == ERR_NONE &&
         claims_check(claims, a->o.issuer, a->o.issuer, now, &expires, &err) == ERR_NONE && claims_i64(claims, "pid", &pid) &&
@@ -434,7 +473,7 @@ enum err_kind auth_refresh(struct auth *a, struct tx *tx, struct str client, str
         return kind;
     struct reader r = {.auth = a, .tx = tx};
     keys_refresh(a, &r, KEYS_EVERY_NS);
-    struct str granted = refresh_scope(a, refresh, &p, arena);
+    struct str granted = refresh_scope(a, &r, refresh, &p, arena);
     if (!str_present(granted))
         return err_set(err, ERR_INVALID, "the refresh token is not valid: it is malformed, has expired, or is another client's");
     if (str_present(scope) && !is_within(scope, granted))
@@ -510,7 +549,7 @@ static enum err_kind token_verify(struct auth *a, struct reader *r, struct str t
     enum err_kind kind;
     bool good = own_signature(a, &t, now, &known);
     if (!known) { // perhaps another node has just made the key
-        keys_refresh(a, r, KEYS_UNKNOWN_EVERY_NS);
+        keys_look(a, r);
         good = own_signature(a, &t, now, &known);
     }
     if (good)

@@ -643,11 +643,15 @@ static void another_nodes_key_is_found(void **state) {
     arena_init(&its.arena, 1u << 20);
     open_store_of_another_node(&its);
     open_auth(&its);
-    change(&its, rotate, &its);
-    struct token_pair pair = issued(&its);
-    clock_manual_advance(&w->manual, 1000); // an unknown key makes us look once a second
-    assert_accepted(w, pair.access);
-    assert_string_equal(kid_of(w, issued(w).access), kid_of(w, pair.access));
+    struct token_pair pair, next;
+    for (int i = 0; i < 5; i++) { // one after the other, at once, whichever of a pair comes first
+        change(&its, rotate, &its);
+        pair = issued(&its);
+        if (i % 2)
+            assert_int_equal(refresh_as(w, ACME, pair.refresh, STR_NONE, &next), ERR_NONE);
+        assert_accepted(w, pair.access);
+        assert_string_equal(kid_of(w, issued(w).access), kid_of(w, pair.access));
+    }
     close_both(&its);
     arena_release(&its.arena);
 }

@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several nodes on one store: what one of them does the others know, numbers are one node's, and roles split the work."""
+import concurrent.futures
+import json
+import subprocess
+import threading
+import time
+
+import requests
+
+from conftest import BUILD, ESIM_PRODUCT, PRODUCT, REALM_PATH, order_body, wait_for
+from nodes import BASE_URL, cluster, postgres  # noqa: F401 (fixtures)
+
+
+def path_of(link):
+    assert link.startswith(BASE_URL)
+    return link[len(BASE_URL):]
+
+
+# ---- roles and numbers ----
+
+
+def test_roles_split_the_work(cluster):
+    api_node = cluster.node(role="api")
+    api = api_node.api()
+    slow = cluster.folder / "script"
+    slow.write_text("")
+    order = api.post("/v2/orders", order_body(sim_type="ESIM", product=ESIM_PRODUCT, operation="ACTIVATION", iccid=None))
+    assert order.status_code == 202, order.text
+    assert api_node.role == "api"
+
+    engine_node = cluster.node(role="engine")
+    for path, status in (("/healthz", 200), ("/readyz", 200), ("/metrics", 200), ("/v2/orders", 404), ("/admin/v1/status", 404), ("/", 404)):
+        assert requests.get(engine_node.url + path, timeout=30).status_code == status, path
+    api.ended(order.json()["id"])
+
+    status = api_node.operator().get("/admin/v1/status").json()
+    assert status["node"] == api_node.number
+    assert [(n["node"], n["role"]) for n in status["nodes"]] == [(1, "api"), (2, "engine")] or \
+        {n["role"] for n in status["nodes"]} == {"api", "engine"}
+    assert len({n["node"] for n in status["nodes"]}) == len(status["nodes"])
+
+
+def test_a_number_is_one_nodes(cluster):
+    first, second = cluster.node(), cluster.node()
+    assert first.number != second.number
+    refused = subprocess.run([BUILD / "topupd", "serve", "--store", cluster.location, "--listen", "127.0.0.1:0", "-o", f"node={second.number}"],
+                             capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 1 and f"node: {second.number} is the number of a node" in refused.stderr
+
+    # Given back at a stop; a dead process's is free at once on its machine.
+    assert second.stop() == 0
+    third = cluster.node("-o", f"node={second.number}")
+    assert third.number == second.number
+    third.kill()
+    fourth = cluster.node("-o", f"node={second.number}")
+    assert fourth.number == second.number
+    # Its row shows who it is now.
+    row = cluster.ask(f"SELECT name FROM node WHERE number = {fourth.number}")
+    assert row[0][0].endswith(f" {fourth.process.pid}")
+
+
+def test_many_start_at_once(cluster):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        nodes = list(pool.map(lambda _: cluster.node(), range(4)))
+    assert len({node.number for node in nodes}) == 4
+
+
+# ---- what one node changes the others know ----
+
+
+def test_a_token_of_one_node_is_good_on_all(cluster):
+    first, second = cluster.node(), cluster.node()
+    assert second.api(first.token()).get("/v2/orders").status_code == 200
+    assert first.api(second.token()).get("/v2/orders").status_code == 200
+    # Signed with a key that the other has just made: at once.
+    for _ in range(3):
+        assert first.operator().post("/admin/v1/keys/rotate").status_code == 201
+        token = first.token()
+        assert second.api(token).get("/v2/orders").status_code == 200
+        # and it may be refreshed there
+        pair = requests.post(first.url + REALM_PATH + "/protocol/openid-connect/token", timeout=30,
+                             data={"grant_type": "client_credentials", "client_id": cluster.env["CLIENT_ID"], "client_secret": cluster.env["CLIENT_SECRET"]}).json()
+        again = requests.post(second.url + REALM_PATH + "/protocol/openid-connect/token", timeout=30,
+                              data={"grant_type": "refresh_token", "refresh_token": pair["refresh_token"], "client_id": cluster.env["CLIENT_ID"],
+                                    "client_secret": cluster.env["CLIENT_SECRET"]})
+        assert again.status_code == 200, again.text
+    # and is in the key set that every node shows
+    keys = [{key["kid"] for key in requests.get(node.url + REALM_PATH + "/protocol/openid-connect/certs", timeout=30).json()["keys"]}
+            for node in (first, second)]
+    assert keys[0] == keys[1] and len(keys[0]) >= 4
+
+
+def test_a_partner_that_is_changed_is_changed_everywhere(cluster):
+    first, second = cluster.node(), cluster.node()
+    operator, client = first.operator(), cluster.env["CLIENT_ID"]
+    on_second = second.api()
+    assert on_second.get("/v2/products").status_code == 200
+    assert operator.post(f"/admin/v1/partners/{client}/disable").status_code == 200
+    wait_for(lambda: on_second.get("/v2/products").status_code == 401, 3, "the partner's end on the other node")
+    assert operator.post(f"/admin/v1/partners/{client}/enable").status_code == 200
+    wait_for(lambda: on_second.get("/v2/products").status_code == 200, 3, "the partner's return")
+
+    # Its secret, an operator's view of it, its catalogue, its caps.
+    secret = operator.post(f"/admin/v1/partners/{client}/rotate-secret", {"overlap_seconds": 0}).json()["client_secret"]
+    second.token(secret=secret)
+    cluster.env["CLIENT_SECRET"] = secret
+    assert operator.call("PATCH", f"/admin/v1/partners/{client}/products/{PRODUCT}", json={"on_sale": False}).status_code == 200
+    refused = on_second.post("/v2/orders", order_body())
+    assert refused.status_code == 400, refused.text
+    assert operator.call("PATCH", f"/admin/v1/partners/{client}/products/{PRODUCT}", json={"on_sale": True}).status_code == 200
+    assert on_second.order()["status"] == "COMPLETED"
+
+
+# ---- one key, many nodes ----
+
+
+def test_fifty_at_once_on_two_nodes_place_one_order(cluster):
+    nodes = [cluster.node(), cluster.node()]
+    tokens = [node.token() for node in nodes]
+
+    def place(i):
+        return nodes[i % 2].api(tokens[i % 2]).post("/v2/orders", order_body(), headers={"Idempotency-Key": "one-key"})
+
+    with concurrent.futures.ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(place, range(50)))
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.json()["id"] for answer in answers}) == 1
+    assert len({answer.content for answer in answers}) == 1
+    assert cluster.ask("SELECT count(*) FROM orders") == [["1"]]
+
+
+# ---- who waits hears of what others do ----
+
+
+def test_who_waits_on_one_node_hears_of_the_other(cluster):
+    first, second = cluster.node(), cluster.node()
+    api, waiting = first.api(), second.api()
+    last = api.get("/v2/events?after=0").json()
+
+    def poll():
+        begun = time.monotonic()
+        answer = waiting.get("/v2/events?after=0&wait=30")
+        return answer, time.monotonic() - begun
+
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(poll)
+        wait_for(lambda: metric(second, "topupd_waiting") == 1, what="the long poll to wait")
+        placed = time.monotonic()
+        order = api.order()
+        answer, _ = waits.result(60)
+        assert time.monotonic() - placed < 10
+    assert answer.json()["data"], last
+    assert any(event["data"].get("id") == order["id"] for event in answer.json()["data"])
+
+
+def test_a_stream_on_one_node_tells_what_the_other_does(cluster):
+    first, second = cluster.node(), cluster.node()
+    api = first.api()
+    seen = []
+    stream = requests.get(second.url + "/v2/events", headers={"Authorization": "Bearer " + second.token(), "Accept": "text/event-stream"}, stream=True, timeout=60)
+    assert stream.status_code == 200
+
+    def read():
+        try:
+            for line in stream.iter_lines():
+                if line.startswith(b"data:"):
+                    seen.append(json.loads(line[5:]))
+        except (requests.RequestException, AttributeError):  # the latter: closed while it reads
+            pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    ids = {api.order()["id"] for _ in range(3)}
+    wait_for(lambda: {e["data"].get("id") for e in seen} >= ids, 20, "the events of the other node's orders")
+    assert [e["sequence"] for e in seen] == list(range(seen[0]["sequence"], seen[0]["sequence"] + len(seen)))
+    stream.close()
+    second.stop()
+    reader.join(30)
+
+
+def metric(node, name):
+    for line in requests.get(node.url + "/metrics", timeout=30).text.splitlines():
+        if line.startswith(name + " "):
+            return float(line.split()[1])
+    return None
+
+
+def test_an_order_that_is_waited_for_may_end_elsewhere(cluster):
+    """The long poll on one order, where the other node fulfils it."""
+    first = cluster.node(role="api")
+    script = cluster.folder / "script"
+    script.write_text("* START * *: late 1s\n")
+    engine = cluster.node("-o", "network=fake", "-o", f"network_script={script}", role="engine")
+    assert engine.role == "engine"
+    api = first.api()
+    order = api.post("/v2/orders", order_body())
+    assert order.status_code == 202, order.text
+    begun = time.monotonic()
+    ended = api.get(f"/v2/orders/{order.json()['id']}?wait=30")
+    assert ended.json()["status"] in ("COMPLETED", "FAILED") and time.monotonic() - begun < 20
