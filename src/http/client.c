@@ -373,8 +373,8 @@ static int on_wants_socket(CURL *easy, curl_socket_t fd, int what, void *ctx, vo
 }
 
 static void stop_all(struct http_client *c) {
-    while (c->running) {
-        struct calling *k = c->running;
+    for (struct calling *k = c->running, *next; k; k = next) {
+        next = k->next;
         curl_multi_remove_handle(c->multi, k->easy);
         unlink_running(k);
         answer_unsent(k, HTTP_STOPPED);

@@ -292,8 +292,9 @@ static inline struct fixture *fixture_new(const struct db_driver *driver) {
     f->options.clock = &f->clock;
     f->options.rng = &f->rng;
     f->options.readers = 2;
-    if (getenv("STORE_RECENT"))
-        f->options.recent = (size_t)atoi(getenv("STORE_RECENT"));
+    const char *recent = getenv("STORE_RECENT");
+    if (recent)
+        f->options.recent = (size_t)atoi(recent);
     f->options.threaded = false;
     f->options.driver = driver;
     const char *name = getenv("STORE_DRIVER");
