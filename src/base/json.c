@@ -72,13 +72,28 @@ static void escape(struct buf *out, unsigned char c) {
     buf_add(out, text, n);
 }
 
+static size_t plain_run(struct str s) {
+    size_t run = 0;
+    while (run < s.n && stands_for_itself((unsigned char)s.p[run])) {
+        run++;
+    }
+    return run;
+}
+
 static void quoted(struct buf *out, struct str s) {
+    if (plain_run(s) == s.n) {
+        char *p = buf_room(out, s.n + 2);
+        if (p != NULL) {
+            p[0] = '"';
+            memcpy(p + 1, s.n > 0 ? s.p : "", s.n);
+            p[s.n + 1] = '"';
+            buf_took(out, s.n + 2);
+        }
+        return;
+    }
     buf_add_char(out, '"');
     while (s.n > 0) {
-        size_t run = 0;
-        while (run < s.n && stands_for_itself((unsigned char)s.p[run])) {
-            run++;
-        }
+        size_t run = plain_run(s);
         buf_add(out, s.p, run);
         s.p += run;
         s.n -= run;

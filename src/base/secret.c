@@ -5,6 +5,7 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <pthread.h>
+#include <string.h>
 
 #include "base/id.h"
 
@@ -87,7 +88,23 @@ bool secret_matches(struct str secret, const struct secret_hash *hash) {
 }
 
 bool secret_equal(struct str a, struct str b) {
-    return a.n == b.n && (a.n == 0 || CRYPTO_memcmp(a.p, b.p, a.n) == 0);
+    static const uint64_t none = 0;
+    uint64_t differ = 0;
+    size_t at = 0;
+    if (a.n != b.n) {
+        return false;
+    }
+    for (; a.n - at >= sizeof(uint64_t); at += sizeof(uint64_t)) { // eight bytes at a time: a token has hundreds
+        uint64_t x;
+        uint64_t y;
+        memcpy(&x, a.p + at, sizeof(x));
+        memcpy(&y, b.p + at, sizeof(y));
+        differ |= x ^ y;
+    }
+    for (; at < a.n; at++) {
+        differ |= (uint64_t)(unsigned char)(a.p[at] ^ b.p[at]);
+    }
+    return CRYPTO_memcmp(&differ, &none, sizeof(differ)) == 0; // its address leaves: nobody can end the loops early
 }
 
 void secret_wipe(void *p, size_t n) {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/iccid.h"
 
-#include <inttypes.h>
-#include <stdio.h>
+#include <string.h>
 
 #define TEN_18 INT64_C(1000000000000000000)
 
@@ -43,13 +42,22 @@ enum iccid_fault iccid_parse(struct str text, iccid_t *out) {
     return ICCID_OK;
 }
 
+static void put_18_digits(int64_t v, char *out) {
+    for (int i = 17; i >= 0; i--) {
+        out[i] = (char)('0' + v % 10);
+        v /= 10;
+    }
+}
+
 void iccid_format(iccid_t iccid, char out[ICCID_TEXT]) {
     if (!iccid_packed(iccid)) {
         out[0] = '\0';
     } else if (iccid >= TEN_18) {
-        snprintf(out, ICCID_TEXT, "89%018" PRId64, iccid - TEN_18);
+        memcpy(out, "89", 2);
+        put_18_digits(iccid - TEN_18, out + 2);
+        out[20] = '\0';
     } else {
-        snprintf(out, ICCID_TEXT, "%018" PRId64, iccid);
+        put_18_digits(iccid, out);
         out[18] = luhn_digit((struct str){out, 18});
         out[19] = '\0';
     }

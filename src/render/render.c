@@ -27,6 +27,23 @@ void render_link(struct jw *w, const char *key, const char *base, const char *fm
         jw_str(w, key, (struct str){text, n + (size_t)more});
 }
 
+// The same where the path is a word and an id.
+static void link_to(struct jw *w, const char *key, const char *base, const char *path, const char *id) {
+    const char *const parts[] = {base, path, id};
+    char text[LINK_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        size_t more = strlen(parts[i]);
+        if (more >= sizeof text - n) {
+            w->out->failed = true;
+            return;
+        }
+        memcpy(text + n, parts[i], more);
+        n += more;
+    }
+    jw_str(w, key, (struct str){text, n});
+}
+
 static void links_begin(struct jw *w) {
     jw_object(w, "_metadata");
     jw_object(w, "links");
@@ -78,7 +95,7 @@ void render_order(struct jw *w, const char *key, struct links l, const struct or
         put_failure(w, o->failure);
     if (o->state != ORDER_COMPLETED) {
         links_begin(w);
-        render_link(w, "_self", l.base_url, "/v2/orders/%s", id);
+        link_to(w, "_self", l.base_url, "/v2/orders/", id);
         links_end(w);
         jw_end_object(w);
         return;
@@ -98,9 +115,9 @@ void render_order(struct jw *w, const char *key, struct links l, const struct or
     jw_end_object(w);
 
     links_begin(w);
-    render_link(w, "_self", l.base_url, "/v2/orders/%s", id);
-    render_link(w, "_sim", l.base_url, "/v2/sims/%s", iccid);
-    render_link(w, "_subscription", l.base_url, "/v2/subscriptions/%s", subscription);
+    link_to(w, "_self", l.base_url, "/v2/orders/", id);
+    link_to(w, "_sim", l.base_url, "/v2/sims/", iccid);
+    link_to(w, "_subscription", l.base_url, "/v2/subscriptions/", subscription);
     if (profile) {
         render_link(w, "_lpa", "", "1$" STR_FMT "$" STR_FMT, STR_ARG(o->smdp), STR_ARG(o->matching_id));
         render_link(w, "_qrcode", l.qr_url, "/LPA:1$" STR_FMT "$" STR_FMT, STR_ARG(o->smdp), STR_ARG(o->matching_id));
@@ -120,7 +137,7 @@ void render_order_created(struct jw *w, const char *key, struct links l, const s
     static const char *const spellings[] = {"_links", "links"};
     for (size_t i = 0; i < ARRAY_LEN(spellings); i++) {
         jw_object(w, spellings[i]);
-        render_link(w, "_self", l.base_url, "/v2/orders/%s", id);
+        link_to(w, "_self", l.base_url, "/v2/orders/", id);
         jw_end_object(w);
     }
     jw_end_object(w);
@@ -146,7 +163,7 @@ void render_product(struct jw *w, const char *key, struct links l, const struct 
     put_money(w, "price", "price_currency", &p->price);
     jw_str(w, "footprint_code", str_present(p->footprint_code) ? p->footprint_code : STR(""));
     links_begin(w);
-    render_link(w, "_self", l.base_url, "/v2/products/%s", p->public_id);
+    link_to(w, "_self", l.base_url, "/v2/products/", p->public_id);
     links_end(w);
     jw_end_object(w);
 }
@@ -168,7 +185,7 @@ void render_sim(struct jw *w, const char *key, struct links l, const struct sim 
     }
     jw_date_if(w, "last_modified", s->modified);
     links_begin(w);
-    render_link(w, "_self", l.base_url, "/v2/sims/%s", iccid);
+    link_to(w, "_self", l.base_url, "/v2/sims/", iccid);
     render_link(w, "_subscriptions", l.base_url, "/v2/subscriptions?iccid=%s", iccid);
     if (esim && s->matching_id.n > 0 && s->smdp.n > 0) {
         render_link(w, "_lpa", "", "LPA:1$" STR_FMT "$" STR_FMT, STR_ARG(s->smdp), STR_ARG(s->matching_id));
@@ -203,9 +220,9 @@ void render_subscription(struct jw *w, const char *key, struct links l, const st
     jw_date_if(w, "balance_as_of", s->balance_as_of);
     put_money(w, "sold_product_price", "sold_product_currency", &s->sold);
     links_begin(w);
-    render_link(w, "_self", l.base_url, "/v2/subscriptions/%s", id);
-    render_link(w, "_sim", l.base_url, "/v2/sims/%s", iccid);
-    render_link(w, "_product", l.base_url, "/v2/products/%s", s->product_public_id);
+    link_to(w, "_self", l.base_url, "/v2/subscriptions/", id);
+    link_to(w, "_sim", l.base_url, "/v2/sims/", iccid);
+    link_to(w, "_product", l.base_url, "/v2/products/", s->product_public_id);
     if (subscription_can(s, SUB_CUE_ACTIVATE))
         render_link(w, "_activate", l.base_url, "/v2/subscriptions/%s/activate", id);
     if (subscription_can(s, SUB_CUE_EXPIRE))
@@ -232,7 +249,7 @@ void render_preferences(struct jw *w, const char *key, struct links l, iccid_t i
     jw_end_array(w);
     links_begin(w);
     render_link(w, "_self", l.base_url, "/v2/sims/%s/preferences", text);
-    render_link(w, "_sim", l.base_url, "/v2/sims/%s", text);
+    link_to(w, "_sim", l.base_url, "/v2/sims/", text);
     links_end(w);
     jw_end_object(w);
 }

@@ -36,10 +36,13 @@
 #define UPKEEP_ALONE_PAGES 65536 // 256 MiB
 #define LOG_SIZE_KEPT 67108864   // the log file is cut back to this when it starts anew
 
+enum turn { TURN_BEGIN, TURN_BEGIN_TO_WRITE, TURN_COMMIT, TURN_ROLLBACK, TURNS };
+
 struct db_lite {
     struct db db;
     sqlite3 *lite;
     sqlite3_stmt *statement[STATEMENTS];
+    sqlite3_stmt *turn[TURNS];
     bool writer;
     bool in_transaction;
     bool broken; // SQLite has rolled back by itself: nothing more until rollback()
@@ -249,6 +252,8 @@ static void lite_close(struct db *db) {
     struct db_lite *d = lite_of(db);
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(d->statement[i]);
+    for (int i = 0; i < TURNS; i++)
+        sqlite3_finalize(d->turn[i]);
     if (d->lite)
         sqlite3_close(d->lite);
     if (d->lock_fd >= 0)
@@ -324,10 +329,21 @@ static enum err_kind plain(struct db_lite *d, const char *sql, struct err *err) 
     return rc == SQLITE_OK ? ERR_NONE : failed(d, rc, err);
 }
 
+// What begins and ends each transaction is parsed once.
+static int turn(struct db_lite *d, enum turn which) {
+    static const char *const sql[TURNS] = {"BEGIN", "BEGIN IMMEDIATE", "COMMIT", "ROLLBACK"};
+    sqlite3_stmt **st = &d->turn[which];
+    if (!*st && sqlite3_prepare_v3(d->lite, sql[which], -1, SQLITE_PREPARE_PERSISTENT, st, NULL) != SQLITE_OK)
+        return sqlite3_exec(d->lite, sql[which], NULL, NULL, NULL);
+    int rc = sqlite3_step(*st);
+    sqlite3_reset(*st);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
 static void lite_rollback(struct db *db) {
     struct db_lite *d = lite_of(db);
     if (!sqlite3_get_autocommit(d->lite))
-        sqlite3_exec(d->lite, "ROLLBACK", NULL, NULL, NULL);
+        turn(d, TURN_ROLLBACK);
     d->in_transaction = false;
     d->broken = false;
 }
@@ -337,9 +353,9 @@ static enum err_kind lite_begin(struct db *db, struct err *err) {
     CHECK(!d->in_transaction);
     if (!sqlite3_get_autocommit(d->lite)) // an earlier rollback failed
         lite_rollback(db);
-    enum err_kind kind = plain(d, d->writer ? "BEGIN IMMEDIATE" : "BEGIN", err);
-    d->in_transaction = !kind;
-    return kind;
+    int rc = turn(d, d->writer ? TURN_BEGIN_TO_WRITE : TURN_BEGIN);
+    d->in_transaction = rc == SQLITE_OK;
+    return d->in_transaction ? ERR_NONE : failed(d, rc, err);
 }
 
 static enum err_kind lite_commit(struct db *db, struct err *err) {
@@ -347,10 +363,11 @@ static enum err_kind lite_commit(struct db *db, struct err *err) {
     CHECK(d->in_transaction);
     if (d->broken)
         return refuse_broken(err);
-    enum err_kind kind = plain(d, "COMMIT", err);
-    if (!kind)
-        d->in_transaction = false;
-    return kind;
+    int rc = turn(d, TURN_COMMIT);
+    if (rc != SQLITE_OK)
+        return failed(d, rc, err);
+    d->in_transaction = false;
+    return ERR_NONE;
 }
 
 static enum err_kind lite_savepoint(struct db *db, struct err *err) {
