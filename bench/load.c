@@ -31,6 +31,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -294,6 +295,15 @@ static void values_read(const char *path) {
         values.half_bits++;
 }
 
+// A connection is a file, and shells allow few.
+static void files_allow(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 static void connect_all(const char *address, int n) {
     char host[128];
     const char *colon = strrchr(address, ':');
@@ -431,6 +441,7 @@ int main(int argc, char **argv) {
         values.at = (uint64_t)skip;
     for (size_t n; !values.n && skip > 0; skip--)
         (void)request_next(&n);
+    files_allow();
     connect_all(argv[1], connections);
     prctl(PR_SET_TIMERSLACK, 1000);
     load.begin = now_ns();

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -177,7 +178,20 @@ static char *file_read(const char *path, size_t *size) {
         *size += n;
     } while (*size == room);
     fclose(f);
+    if (*size < sizeof(uint32_t)) {
+        errno = EINVAL;
+        die(path);
+    }
     return data;
+}
+
+// A connection is a file, and shells allow few.
+static void files_allow(void) {
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
 }
 
 static void open_all(const char *address, const char *requests) {
@@ -258,6 +272,7 @@ int main(int argc, char **argv) {
         return 2;
     }
     double begin = now_s();
+    files_allow();
     open_all(argv[1], argv[2]);
     if (idle)
         hold();
