@@ -45,7 +45,7 @@ struct db; // a connection; drivers embed it first in their own struct
 enum db_dialect { DB_SQLITE, DB_PG, DB_DIALECTS }; // which folder of migrations
 
 // What db_driver.upkeep asks for.
-enum db_upkeep { DB_UPKEEP_DONE, DB_UPKEEP_ALONE };
+enum db_upkeep { DB_UPKEEP_DONE, DB_UPKEEP_ALONE, DB_UPKEEP_COPY };
 
 struct db_driver {
     const char *name; // "sqlite"
@@ -84,8 +84,10 @@ struct db_driver {
     enum err_kind (*backup)(const char *location, const char *to, struct err *err);
     enum err_kind (*restore)(const char *from, const char *location, struct err *err);
     // Called on the writer between transactions: keeps the log short. DB_UPKEEP_ALONE: readers are in the way; call again with `alone`
-    // when none is reading.
+    // when none is reading. DB_UPKEEP_COPY: there is much to be done first; call `copy`, on whatever thread, while the writer goes on with
+    // its transactions, and upkeep again when it is through.
     enum err_kind (*upkeep)(struct db *db, bool alone, enum db_upkeep *wants, struct err *err);
+    enum err_kind (*copy)(struct db *writer, struct err *err); // NULL: never wanted
     // What programs that share the database tell each other; NULL where one has it alone. `tell` is a writer's and part of its transaction:
     // others hear the text, of up to DB_TELL_MAX bytes, once that is committed. `hear` waits on a reader that nobody else uses, for the
     // next one (also one of our own), until `stop` can be read: then *text is empty. *missed: some may not have been heard before this one.

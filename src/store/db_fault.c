@@ -147,6 +147,11 @@ static enum err_kind fault_upkeep(struct db *db, bool alone, enum db_upkeep *wan
     return of(db)->inner->driver->upkeep(of(db)->inner, alone, wants, err);
 }
 
+// Not one of the calls that can fail: in a store with threads it is made on another.
+static enum err_kind fault_copy(struct db *db, struct err *err) {
+    return of(db)->inner->driver->copy(of(db)->inner, err);
+}
+
 void db_fault_init(struct db_fault *f, const struct db_driver *inner) {
     *f = (struct db_fault){
         .driver =
@@ -172,6 +177,7 @@ void db_fault_init(struct db_fault *f, const struct db_driver *inner) {
                 .script = fault_script,
                 .check = fault_check,
                 .upkeep = fault_upkeep,
+                .copy = fault_copy,
             },
         .inner = inner,
     };

@@ -8,8 +8,11 @@
  * Some failures (disk full, I/O) make SQLite roll the whole transaction back by itself. Going on would then write outside any
  * transaction; so the connection remembers that it is in one and refuses everything until rollback (`broken`).
  *
- * The log (WAL) is copied back into the file by upkeep() alone, between batches: every UPKEEP_PAGES a passive checkpoint; when readers have
- * kept the log from being started anew until it is UPKEEP_ALONE_PAGES long, one with the readers held off, which always succeeds.
+ * The log (WAL) is copied back into the file when it is UPKEEP_PAGES long. Doing that between two batches would hold up all orders for as
+ * long as the disk takes for so much. So copy() does it on another thread and connection, while the writer goes on; what was written
+ * meanwhile is copied in another round, which is shorter, and the little that is left by the writer itself (upkeep()), after which SQLite
+ * starts the log anew. When readers have kept it from that until the log is UPKEEP_ALONE_PAGES long, it is done with the readers held off,
+ * which always succeeds.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -33,8 +36,11 @@
 #define READER_CACHE_KIB 16384
 #define BUSY_MS 5000
 #define UPKEEP_PAGES 16384       // 64 MiB of log
+#define UPKEEP_SHORT_PAGES 512   // 2 MiB: so much the writer copies itself
+#define UPKEEP_ROUNDS 4          // or what is left after so many rounds of copy()
+#define UPKEEP_AGAIN_PAGES 4096  // longer before the next try, when the log was not started anew
 #define UPKEEP_ALONE_PAGES 65536 // 256 MiB
-#define LOG_SIZE_KEPT 67108864   // the log file is cut back to this when it starts anew
+#define LOG_SIZE_KEPT 134217728  // the log file is cut back to this when it starts anew
 
 enum turn { TURN_BEGIN, TURN_BEGIN_TO_WRITE, TURN_COMMIT, TURN_ROLLBACK, TURNS };
 
@@ -47,8 +53,15 @@ struct db_lite {
     bool in_transaction;
     bool broken; // SQLite has rolled back by itself: nothing more until rollback()
     int lock_fd;
-    int64_t log_pages;      // in the log after the last commit
-    int64_t log_pages_then; // when upkeep last did its work
+    int64_t log_pages; // in the log after the last commit
+    // upkeep's
+    int64_t log_seen;  // log_pages when it last looked
+    int64_t upkeep_at; // the log's length at which something is to be done
+    int rounds;        // of copy()
+    // copy's, while it runs
+    char *path;
+    sqlite3 *copier;
+    int64_t copied; // pages of the log that are in the file, too
 };
 
 static struct db_lite *lite_of(struct db *db) {
@@ -254,8 +267,11 @@ static void lite_close(struct db *db) {
         sqlite3_finalize(d->statement[i]);
     for (int i = 0; i < TURNS; i++)
         sqlite3_finalize(d->turn[i]);
+    if (d->copier)
+        sqlite3_close(d->copier);
     if (d->lite)
         sqlite3_close(d->lite);
+    free(d->path);
     if (d->lock_fd >= 0)
         close(d->lock_fd);
     free(d);
@@ -292,8 +308,11 @@ static enum err_kind lite_open(const struct db_driver *self, const char *locatio
         lite_close(&d->db);
         return kind;
     }
-    if (writer)
+    if (writer) {
         sqlite3_wal_hook(d->lite, on_wal, d);
+        d->path = xstrdup(path);
+        d->upkeep_at = UPKEEP_PAGES;
+    }
     *out = &d->db;
     return ERR_NONE;
 }
@@ -495,25 +514,78 @@ static enum err_kind lite_check(struct db *db, struct err *err) {
     return kind ? kind : all_is_well(lite_of(db), "PRAGMA foreign_key_check", "a row refers to nothing, in table", err);
 }
 
+static enum err_kind copier_open(struct db_lite *c, const char *path, struct err *err) {
+    int rc = sqlite3_open_v2(path, &c->lite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (rc != SQLITE_OK)
+        return c->lite ? failed(c, rc, err) : err_set(err, ERR_UNAVAILABLE, "%s: cannot be opened", path);
+    int64_t tables;
+    enum err_kind kind = set(c, "busy_timeout", 0, err);
+    if (!kind)
+        kind = set(c, "synchronous", 2, err); // the file is synced before the log may be started anew
+    if (!kind)
+        kind = set(c, "wal_autocheckpoint", 0, err);
+    return kind ? kind : ask(c, "SELECT count(*) FROM sqlite_master", &tables, err); // it knows of the log from now on
+}
+
+static enum err_kind lite_copy(struct db *writer, struct err *err) {
+    struct db_lite *d = lite_of(writer);
+    struct db_lite c = {.lite = d->copier, .lock_fd = -1};
+    int all = -1, copied = -1, rc = SQLITE_OK;
+    enum err_kind kind = c.lite ? ERR_NONE : copier_open(&c, d->path, err);
+    if (!kind)
+        rc = sqlite3_wal_checkpoint_v2(c.lite, NULL, SQLITE_CHECKPOINT_PASSIVE, &all, &copied);
+    if (rc != SQLITE_OK && rc != SQLITE_BUSY)
+        kind = failed(&c, rc, err);
+    if (!kind && copied > 0)
+        d->copied = copied;
+    if (kind) {
+        sqlite3_close(c.lite);
+        c.lite = NULL;
+    }
+    d->copier = c.lite;
+    return kind;
+}
+
+static enum err_kind checkpoint(struct db_lite *d, int how, struct err *err) {
+    int all = -1, copied = -1;
+    sqlite3_busy_timeout(d->lite, 0); // another program that reads (a backup) must not hold up the orders: later, then
+    int rc = sqlite3_wal_checkpoint_v2(d->lite, NULL, how, &all, &copied);
+    sqlite3_busy_timeout(d->lite, BUSY_MS);
+    d->rounds = 0;
+    d->upkeep_at = d->log_pages + UPKEEP_AGAIN_PAGES;
+    if (rc == SQLITE_OK && how == SQLITE_CHECKPOINT_TRUNCATE) {
+        d->log_pages = d->log_seen = d->copied = 0;
+        d->upkeep_at = UPKEEP_PAGES;
+    } else if (copied > 0) {
+        d->copied = copied;
+    }
+    return rc == SQLITE_OK || rc == SQLITE_BUSY ? ERR_NONE : failed(d, rc, err);
+}
+
 static enum err_kind lite_upkeep(struct db *db, bool alone, enum db_upkeep *wants, struct err *err) {
     struct db_lite *d = lite_of(db);
     CHECK(!d->in_transaction);
     *wants = DB_UPKEEP_DONE;
-    if (d->log_pages < d->log_pages_then)
-        d->log_pages_then = 0; // it has started anew
-    if (!alone && d->log_pages - d->log_pages_then < UPKEEP_PAGES)
+    if (alone)
+        return checkpoint(d, SQLITE_CHECKPOINT_TRUNCATE, err);
+    if (d->log_pages < d->log_seen) { // it was started anew
+        d->copied = 0;
+        d->rounds = 0;
+        d->upkeep_at = UPKEEP_PAGES;
+    }
+    d->log_seen = d->log_pages;
+    if (d->log_pages < d->upkeep_at)
         return ERR_NONE;
-    if (!alone && d->log_pages >= UPKEEP_ALONE_PAGES) {
+    if (d->log_pages - d->copied > UPKEEP_SHORT_PAGES && d->rounds < UPKEEP_ROUNDS) {
+        d->rounds++;
+        *wants = DB_UPKEEP_COPY;
+        return ERR_NONE;
+    }
+    if (d->log_pages >= UPKEEP_ALONE_PAGES) {
         *wants = DB_UPKEEP_ALONE;
         return ERR_NONE;
     }
-    sqlite3_busy_timeout(d->lite, 0); // another program that reads (a backup) must not hold up the orders: later, then
-    int rc = sqlite3_wal_checkpoint_v2(d->lite, NULL, alone ? SQLITE_CHECKPOINT_TRUNCATE : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    sqlite3_busy_timeout(d->lite, BUSY_MS);
-    d->log_pages_then = d->log_pages;
-    if (alone && rc == SQLITE_OK)
-        d->log_pages = d->log_pages_then = 0;
-    return rc == SQLITE_OK || rc == SQLITE_BUSY ? ERR_NONE : failed(d, rc, err);
+    return checkpoint(d, SQLITE_CHECKPOINT_PASSIVE, err);
 }
 
 // ---- backup ----
@@ -718,4 +790,5 @@ const struct db_driver db_sqlite = {
     .backup = lite_backup,
     .restore = lite_restore,
     .upkeep = lite_upkeep,
+    .copy = lite_copy,
 };

@@ -111,6 +111,10 @@ static enum err_kind trace_upkeep(struct db *db, bool alone, enum db_upkeep *wan
     return kind || alone ? note(db, "upkeep", alone ? "alone" : "", kind) : kind;
 }
 
+static enum err_kind trace_copy(struct db *db, struct err *err) {
+    return INNER(copy(of(db)->inner, err));
+}
+
 void db_trace_init(struct db_trace *t, const struct db_driver *inner, FILE *out) {
     *t = (struct db_trace){
         .driver =
@@ -136,6 +140,7 @@ void db_trace_init(struct db_trace *t, const struct db_driver *inner, FILE *out)
                 .script = trace_script,
                 .check = trace_check,
                 .upkeep = trace_upkeep,
+                .copy = trace_copy,
             },
         .inner = inner,
         .out = out,

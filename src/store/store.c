@@ -86,6 +86,13 @@ struct store {
     pthread_t ear_thread;
     bool ear_open, hears;
     struct news_of_others others; // under the lock
+
+    // What upkeep leaves to a thread of its own: while `copying`, the driver's copy is at it.
+    pthread_mutex_t copy_lock;
+    pthread_cond_t copy_changed;
+    pthread_t copier;
+    bool copier_started, copying, copy_stop;
+    bool copy_failed; // said already
 };
 
 void store_options_default(struct store_options *o) {
@@ -453,9 +460,55 @@ static void run_batch(struct store *s, struct store_job *first) {
     }
 }
 
+static void copy_log(struct store *s) {
+    struct db *db = s->writer.db;
+    struct err err = {0};
+    enum err_kind kind = db->driver->copy(db, &err);
+    if (kind && !s->copy_failed)
+        log_warn("store.copy_failed", LOG_ERR(&err));
+    s->copy_failed = kind != ERR_NONE;
+}
+
+static void *copier_main(void *ctx) {
+    struct store *s = ctx;
+    pthread_mutex_lock(&s->copy_lock);
+    while (!s->copy_stop) {
+        if (!s->copying) {
+            pthread_cond_wait(&s->copy_changed, &s->copy_lock);
+            continue;
+        }
+        pthread_mutex_unlock(&s->copy_lock);
+        copy_log(s);
+        pthread_mutex_lock(&s->copy_lock);
+        s->copying = false;
+    }
+    pthread_mutex_unlock(&s->copy_lock);
+    return NULL;
+}
+
+static bool is_copying(struct store *s) {
+    pthread_mutex_lock(&s->copy_lock);
+    bool copying = s->copying;
+    pthread_mutex_unlock(&s->copy_lock);
+    return copying;
+}
+
+static void begin_copy(struct store *s) {
+    if (!s->copier_started) {
+        copy_log(s);
+        return;
+    }
+    pthread_mutex_lock(&s->copy_lock);
+    s->copying = true;
+    pthread_cond_signal(&s->copy_changed);
+    pthread_mutex_unlock(&s->copy_lock);
+}
+
 static void upkeep(struct store *s) {
     struct db *db = s->writer.db;
     struct err err = {0};
+    if (is_copying(s))
+        return;
     enum db_upkeep wants = DB_UPKEEP_DONE;
     enum err_kind kind = db->driver->upkeep(db, false, &wants, &err);
     if (!kind && wants == DB_UPKEEP_ALONE) {
@@ -470,6 +523,8 @@ static void upkeep(struct store *s) {
         pthread_cond_broadcast(&s->pool_changed);
         pthread_mutex_unlock(&s->pool_lock);
     }
+    if (!kind && wants == DB_UPKEEP_COPY)
+        begin_copy(s);
     if (kind && !s->upkeep_failed)
         log_warn("store.upkeep_failed", LOG_ERR(&err));
     s->upkeep_failed = kind != ERR_NONE;
@@ -803,6 +858,8 @@ enum err_kind store_open(const struct store_options *o, struct store **out, stru
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->pool_lock, NULL);
     pthread_cond_init(&s->work, NULL);
+    pthread_mutex_init(&s->copy_lock, NULL);
+    pthread_cond_init(&s->copy_changed, NULL);
     pthread_cond_init(&s->pool_changed, NULL);
     tx_init(&s->writer, s, true);
     buf_init(&s->text, 2 * DB_TELL_MAX);
@@ -816,6 +873,8 @@ enum err_kind store_open(const struct store_options *o, struct store **out, stru
         kind = open_readers(s, err);
     if (!kind)
         kind = open_ear(s, err);
+    if (!kind && o->threaded && driver->copy)
+        s->copier_started = pthread_create(&s->copier, NULL, copier_main, s) == 0; // without it the writer does its work
     if (!kind && o->threaded) {
         if (pthread_create(&s->thread, NULL, writer_main, s) == 0)
             s->started = true;
@@ -862,6 +921,13 @@ void store_close(struct store *s) {
         pthread_cond_signal(&s->work);
         pthread_join(s->thread, NULL);
     }
+    if (s->copier_started) {
+        pthread_mutex_lock(&s->copy_lock);
+        s->copy_stop = true;
+        pthread_cond_signal(&s->copy_changed);
+        pthread_mutex_unlock(&s->copy_lock);
+        pthread_join(s->copier, NULL);
+    }
     CHECK(s->readers_taken == 0);
     close_ear(s);
     for (int i = 0; i < s->readers_open; i++) {
@@ -872,6 +938,8 @@ void store_close(struct store *s) {
     tx_release(&s->writer);
     pthread_cond_destroy(&s->pool_changed);
     pthread_cond_destroy(&s->work);
+    pthread_cond_destroy(&s->copy_changed);
+    pthread_mutex_destroy(&s->copy_lock);
     pthread_mutex_destroy(&s->pool_lock);
     pthread_mutex_destroy(&s->lock);
     free(s->readers);
