@@ -46,7 +46,10 @@ static enum ending become(struct session *s, const char *word) {
     if (beside(path))
         execv(path, argv);
     execvp("topupd", argv);
-    return complain(END_LOCAL, "topupd: %s: it has to be on this machine, beside topup or in PATH", strerror(errno));
+    int why = errno;
+    for (int i = 0; i < n - 1; i++) // the last one is the command line's
+        free(argv[i]);
+    return complain(END_LOCAL, "topupd: %s: it has to be on this machine, beside topup or in PATH", strerror(why));
 }
 
 static enum ending backup(struct session *s) {

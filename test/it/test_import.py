@@ -76,7 +76,7 @@ def staged(operator, server, path):
 
 
 def test_an_import_that_a_crash_cut_short_is_carried_to_its_end(new_demo, tmp_path):
-    rows = 2 * CALL + 100
+    rows = 4 * CALL + 100  # the server's upkeep may do as much as the call
     server, path = new_demo("-o", "rate_per_minute=0"), stock_file(tmp_path / "stock.csv", rows)
     operator = Api(server, server.env["TOPUP_ADMIN_TOKEN"])
     at = staged(operator, server, path)
@@ -117,12 +117,12 @@ def test_an_import_that_a_crash_cut_short_is_carried_to_its_end(new_demo, tmp_pa
 
 
 def test_the_server_ends_an_import_by_itself(new_demo, tmp_path):
-    rows = CALL + 3000
+    rows = 3 * CALL
     server, path = new_demo("-o", "rate_per_minute=0"), stock_file(tmp_path / "stock.csv", rows)
     operator = Api(server, server.env["TOPUP_ADMIN_TOKEN"])
     at = staged(operator, server, path)
     while operator.post(at + "/judge").status_code == 202:
         pass
-    assert operator.post(at + "/apply", {"keep_good": True}).status_code == 202
+    assert operator.post(at + "/apply", {"keep_good": True}).status_code in (200, 202)  # 200 when the server was quick by itself
     wait_for(lambda: operator.get(at).json()["state"] == "APPLIED", 60, "the end of the import")
     assert in_stock(server) == (rows, rows)
