@@ -91,7 +91,23 @@ static void call_answer(struct call *c) {
 
 // ---- the steps ----
 
-static enum err_kind call_who(struct call *c) {
+static void counted(void *ctx) {
+    http_resume(ctx);
+}
+
+// False: the call waits to be counted, and is not to be looked at; it will be resumed, and begins again.
+static bool call_count(struct call *c) {
+    c->metering = true;
+    c->rate_wait = (struct rate_wait){.go = counted, .ctx = c->x};
+    if (!auth_rate(c->api->o.auth, &c->partner, c->route->bucket, &c->rate_wait, &c->rate))
+        return false;
+    c->metering = false;
+    c->limited = c->rate.limit > 0;
+    return true;
+}
+
+// *later: as call_count's false.
+static enum err_kind call_who(struct call *c, bool *later) {
     struct api *api = c->api;
     struct str authorization = http_header(c->x, "Authorization");
     enum err_kind kind;
@@ -107,8 +123,9 @@ static enum err_kind call_who(struct call *c) {
     kind = auth_partner(api->o.auth, NULL, authorization, c->arena, &c->partner, &c->err);
     if (kind != ERR_NONE)
         return kind;
-    auth_rate(api->o.auth, &c->partner, c->route->bucket, &c->rate);
-    c->limited = c->rate.limit > 0;
+    *later = !call_count(c);
+    if (*later)
+        return ERR_NONE;
     if (c->limited && !c->rate.allowed)
         return err_set(&c->err, ERR_RATE, "more than %lld requests a minute: try again in %lld s", (long long)c->rate.limit,
                        (long long)c->rate.retry_after_s);
@@ -207,7 +224,11 @@ static enum err_kind work_as_reader(struct call *c) {
 static enum http_answer call_go(struct call *c) {
     const struct route *route = c->route;
 
-    c->failed = call_who(c);
+    bool later = false;
+    enum err_kind failed = call_who(c, &later);
+    if (later)
+        return HTTP_LATER;
+    c->failed = failed;
     if (c->failed == ERR_NONE && route->kind == WORK_WRITE && (route->access == ACCESS_PARTNER || route->access == ACCESS_SANDBOX))
         c->failed = idem_begin(c, &c->err);
     if (c->failed == ERR_NONE)
@@ -292,6 +313,8 @@ static enum http_answer api_handle(void *ctx, struct http_exchange *x) {
 
 static enum http_answer api_resume(void *ctx UNUSED, struct http_exchange *x) {
     struct call *c = x->user;
+    if (c->metering)
+        return call_go(c);
     if (c->waiting && !call_read(c, work_as_reader))
         return HTTP_LATER;
     call_answer(c);

@@ -72,6 +72,7 @@ struct call {
     enum err_kind failed;
     struct rate_state rate;
     bool limited;           // `rate` is meaningful
+    bool metering;          // it waits to be counted
     bool again;             // work's: it wants another job
     bool later;             // work's, with `again`: not at once, somebody else has to do something first
     enum err_kind worked;   // what work returned
@@ -85,7 +86,8 @@ struct call {
     enum http_more (*more)(struct call *c); // of a reply that is a stream
     // From here on a new call is not wiped: most of it is room for messages that hardly any call has.
     struct err err;
-    struct store_job job; // WORK_WRITE; set when it is submitted
+    struct store_job job;       // WORK_WRITE; set when it is submitted
+    struct rate_wait rate_wait; // while metering
 };
 
 struct route {

@@ -11,6 +11,7 @@
 #include "auth/keyring.h"
 #include "auth/outside.h"
 #include "auth/rate.h"
+#include "auth/share.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -33,6 +34,7 @@ struct auth {
     struct token_texts *texts;
     struct partner_cache *partners;
     struct rate_table *rates;
+    struct shares *shares;     // NULL: nobody else answers this store's partners
     struct outside *outside;   // NULL: none
     struct secret_hash nobody; // of a secret nobody has: unknown clients are compared with it
 
@@ -252,6 +254,8 @@ enum err_kind auth_open(struct store *store, const struct auth_options *o, struc
     a->texts = token_texts_open();
     a->partners = partner_cache_open();
     a->rates = rate_open();
+    if (o->node > 0 && !store_is_alone(store))
+        a->shares = shares_open(store, o->clock, o->node);
     CHECK(pthread_rwlock_init(&a->keys_lock, NULL) == 0 && pthread_mutex_init(&a->look_lock, NULL) == 0);
     a->look_from_ns = INT64_MIN / 2;
     char secret[SECRET_TEXT];
@@ -286,6 +290,7 @@ void auth_close(struct auth *a) {
     token_texts_close(a->texts);
     partner_cache_close(a->partners);
     rate_close(a->rates);
+    shares_close(a->shares);
     drop_text(a->o.issuer);
     drop_text(a->o.audience);
     drop_text(a->o.outside_issuer);
@@ -638,10 +643,13 @@ enum err_kind auth_operator(struct auth *a, struct tx *tx, struct str authorizat
 
 // ---- rate limits ----
 
-void auth_rate(struct auth *a, const struct partner *p, const char *bucket, struct rate_state *out) {
+bool auth_rate(struct auth *a, const struct partner *p, const char *bucket, struct rate_wait *wait, struct rate_state *out) {
     int64_t limit = p->rate_per_minute == 0 ? a->o.rate_per_minute : p->rate_per_minute;
     if (limit <= 0)
         *out = (struct rate_state){.allowed = true, .reset = WALL_NONE};
+    else if (a->shares)
+        return shares_count(a->shares, p->id, bucket, limit, wait, out);
     else
         rate_count(a->rates, p->id, bucket, limit, clock_wall(a->o.clock), clock_mono(a->o.clock), out);
+    return true;
 }

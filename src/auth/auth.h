@@ -37,6 +37,7 @@ struct auth_options {
     const char *outside_audience;
     const char *outside_client_claim; // "azp"
     int64_t rate_per_minute;          // default for partners; 0 = no limit
+    int64_t node;                     // this one's number, above 0, where several share the store: limits are then of all of them
     const struct clock *clock;
     const struct rng *rng;
 };
@@ -76,13 +77,21 @@ void auth_key_set_json(struct auth *a, struct buf *out);
 // A fresh key signs from now on; older ones stay in the set until the tokens signed with them have expired. For use inside a job.
 NODISCARD enum err_kind auth_rotate_key(struct auth *a, struct tx *tx, struct str *kid, struct arena *arena, struct err *err);
 
-// ---- rate limits (connect-v2 section 3): windows of a minute per partner and bucket name (static text), see rate.h ----
+// ---- rate limits (connect-v2 section 3): minutes per partner and bucket name (static text), see rate.h and share.h ----
 struct rate_state {
     int64_t limit, remaining; // limit 0: there is none, and nothing else here means anything but `allowed`
     struct wall reset;        // when the window ends and all calls are free again
     bool allowed;
     int64_t retry_after_s; // when not allowed: at least 1
 };
-void auth_rate(struct auth *a, const struct partner *p, const char *bucket, struct rate_state *out);
+// Where several nodes count together, a call may have to wait for the store: false, and wait->go(wait->ctx) is called once, from any
+// thread, maybe before this returns; then it is to be asked again. `wait` is not to be touched meanwhile; NULL: the call is not counted
+// then.
+struct rate_wait {
+    void (*go)(void *ctx);
+    void *ctx;
+    struct rate_wait *next; // share.c's
+};
+NODISCARD bool auth_rate(struct auth *a, const struct partner *p, const char *bucket, struct rate_wait *wait, struct rate_state *out);
 
 #endif

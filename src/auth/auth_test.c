@@ -826,19 +826,19 @@ static void a_partners_own_limit_goes_before_the_servers(void **state) {
     struct world *w = *state;
     struct partner p = {.id = 1};
     struct rate_state r;
-    auth_rate(w->auth, &p, "orders", &r);
+    assert_true(auth_rate(w->auth, &p, "orders", NULL, &r));
     assert_int_equal(r.limit, 1000);
     assert_int_equal(r.remaining, 999);
     p.rate_per_minute = 1;
     p.id = 2;
-    auth_rate(w->auth, &p, "orders", &r);
+    assert_true(auth_rate(w->auth, &p, "orders", NULL, &r));
     assert_true(r.allowed);
-    auth_rate(w->auth, &p, "orders", &r);
+    assert_true(auth_rate(w->auth, &p, "orders", NULL, &r));
     assert_false(r.allowed);
     assert_int_equal(r.retry_after_s, 60);
     p.rate_per_minute = -1;
     for (int i = 0; i < 2000; i++) {
-        auth_rate(w->auth, &p, "orders", &r);
+        assert_true(auth_rate(w->auth, &p, "orders", NULL, &r));
         assert_true(r.allowed);
         assert_int_equal(r.limit, 0);
     }
@@ -877,7 +877,7 @@ static void *call_often(void *arg) {
             store_read_end(tx);
         good = good && p.id == 1 && auth_partner(auth, NULL, c->token, &a, &p, &err) == ERR_NONE && p.id == 1;
         good = good && auth_partner(auth, NULL, STR("Bearer e30.e30.AAAA"), &a, &p, &err) == ERR_UNAUTHORISED;
-        auth_rate(auth, &p, "orders", &r);
+        assert_true(auth_rate(auth, &p, "orders", NULL, &r));
         auth_key_set_json(auth, &set);
         good = good && set.n > 100;
         buf_release(&set);

@@ -121,6 +121,7 @@ static enum err_kind open_auth(struct app *a, struct err *err) {
         .outside_audience = text_or_null(c->outside_audience),
         .outside_client_claim = text_or_null(c->outside_client_claim),
         .rate_per_minute = c->rate_per_minute,
+        .node = seat_number(a->seat),
         .clock = &clock_system,
         .rng = &rng_system,
     };

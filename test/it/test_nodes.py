@@ -199,3 +199,33 @@ def test_an_order_that_is_waited_for_may_end_elsewhere(cluster):
     begun = time.monotonic()
     ended = api.get(f"/v2/orders/{order.json()['id']}?wait=30")
     assert ended.json()["status"] in ("COMPLETED", "FAILED") and time.monotonic() - begun < 20
+
+
+# ---- limits ----
+
+
+def test_a_rate_limit_is_of_all_nodes_together(cluster):
+    limit = 300
+    nodes = [cluster.node("-o", f"rate_per_minute={limit}") for _ in range(3)]
+    tokens = [node.token() for node in nodes]
+    apis = [node.api(token) for node, token in zip(nodes, tokens)]
+
+    # None of this is to straddle two minutes.
+    used, reset = 1, int(apis[0].get("/v2/sims").headers["x-rate-limit-reset"]) / 1000
+    if reset - time.time() < 40:
+        used = 0
+        wait_for(lambda: time.time() > reset, 60, "the next minute")
+    spread = [0] * 8 + [1, 2]  # uneven
+
+    def call(i):
+        return apis[spread[i % 10]].get("/v2/sims")
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(call, range(2 * limit)))
+    accepted = [answer for answer in answers if answer.status_code == 200]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(accepted) + len(refused) == 2 * limit
+    assert limit * 0.9 <= len(accepted) + used <= limit, len(accepted)
+    assert len({answer.headers["x-rate-limit-reset"] for answer in answers}) == 1
+    for answer in refused:
+        assert 1 <= int(answer.headers["Retry-After"]) <= 60 and answer.headers["x-rate-limit-remaining"] == "0"
