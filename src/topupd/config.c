@@ -80,12 +80,97 @@ static enum err_kind setting_assign(struct config *c, const struct setting *s, c
     return ERR_NONE;
 }
 
+#define LINE_MAX_BYTES 8192
+
+// inih takes 199 bytes of a line and the rest for another line, and a connection string has more. So it is given a long line in pieces,
+// each but the first as what it knows as a continuation: indented.
+struct source {
+    FILE *file;
+    char *line, *rest; // what getline made; what of it is still to be given
+    size_t size;
+    int lines;
+    bool joins; // the last piece went on with the one before
+};
+
 struct reading {
     struct config *config;
     const char *path;
     struct err *err;
+    struct source source;
     bool seen[ARRAY_LEN(settings)];
 };
+
+// Cuts off a comment, of which only a short one would be left to inih.
+static void uncomment(char *line) {
+    size_t indent = strspn(line, " \t");
+    if (line[indent] == '#' || line[indent] == ';') {
+        line[indent + 1] = '\0';
+        return;
+    }
+    for (char *p = line; (p = strchr(p, ';')); p++) {
+        if (p > line && (p[-1] == ' ' || p[-1] == '\t')) {
+            *p = '\0';
+            return;
+        }
+    }
+}
+
+static char *next_piece(char *out, int size, void *stream) {
+    struct source *s = stream;
+    s->joins = s->rest && *s->rest;
+    if (!s->joins) {
+        ssize_t n = getline(&s->line, &s->size, s->file);
+        if (n < 0)
+            return NULL;
+        s->lines++;
+        uncomment(s->line);
+        s->line[strcspn(s->line, "\r\n")] = '\0';
+        s->rest = s->line;
+        if (n > LINE_MAX_BYTES)
+            memcpy(s->line, "?", 2); // no line of the form name = value
+    }
+    size_t n = strlen(s->rest), room = (size_t)size - 2;
+    if (n > room) // not where a blank or the mark of a comment would be taken for one
+        for (n = room; n > 1 && strchr(" \t#;", s->rest[n]); n--)
+            ;
+    for (; n > 1 && s->rest[n] && strchr(" \t", s->rest[n - 1]); n--)
+        ;
+    snprintf(out, (size_t)size, "%s%.*s", s->joins ? " " : "", (int)n, s->rest);
+    s->rest += n;
+    return out;
+}
+
+static bool source_open(struct source *s, const char *path) {
+    *s = (struct source){.file = fopen(path, "re")};
+    return s->file;
+}
+
+static void source_close(struct source *s) {
+    fclose(s->file);
+    free(s->line);
+}
+
+// The line that the nth piece belongs to.
+static int line_of(const char *path, int piece) {
+    struct source s;
+    char out[200];
+    if (!source_open(&s, path))
+        return 0;
+    while (piece-- > 0 && next_piece(out, sizeof out, &s))
+        ;
+    int line = s.lines;
+    source_close(&s);
+    return line;
+}
+
+static void append(char **text, const char *more) {
+    size_t n = strlen(*text), m = strlen(more);
+    char *whole = xmalloc(n + m + 1);
+    memcpy(whole, *text, n);
+    memcpy(whole + n, more, m + 1);
+    free(*text);
+    *text = whole;
+}
 
 // Debian builds inih without line numbers: messages name the file and the setting.
 static int on_line(void *user, const char *section, const char *name, const char *value) {
@@ -102,7 +187,9 @@ static int on_line(void *user, const char *section, const char *name, const char
         return 1;
     }
     bool *seen = &r->seen[s - settings];
-    if (*seen)
+    if (r->source.joins && s->is_text)
+        append(text_at(r->config, s), value);
+    else if (*seen)
         err_add(r->err, ERR_INVALID, "%s%s: given twice", where, name);
     else
         (void)setting_assign(r->config, s, value, where, r->err);
@@ -117,11 +204,12 @@ enum err_kind config_read(struct config *c, const char *path, struct err *err) {
     struct stat st;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode)) // to inih an empty file
         return err_add(err, ERR_INVALID, "%s: is a folder", path);
-    int rc = ini_parse(path, on_line, &r);
-    if (rc < 0)
+    if (!source_open(&r.source, path))
         return err_add(err, ERR_INVALID, "%s: cannot be read", path);
-    if (rc > 0)
-        err_add(err, ERR_INVALID, "%s:%d: is not a line of the form name = value", path, rc);
+    int rc = ini_parse_stream(next_piece, &r.source, on_line, &r);
+    source_close(&r.source);
+    if (rc)
+        err_add(err, ERR_INVALID, "%s:%d: is not a line of the form name = value", path, line_of(path, rc));
     return err->kind;
 }
 

@@ -50,6 +50,26 @@ def test_a_file_that_is_none(tmp_path, make, words):
     assert done.returncode == 1 and words in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("length", [180, 190, 198, 199, 200, 397, 398, 600])
+def test_a_long_line_is_one_setting(tmp_path, length):
+    folder = str(tmp_path) + "/" + "/".join(["long#;folder"] * 400)
+    folder = folder[:length].rstrip("/")
+    conf = tmp_path / "topupd.conf"
+    conf.write_text(f"# {'a long comment ' * 40}\n  ; {'= [another] ' * 40}\ntls_key = {folder}  ; {'and one behind ' * 30}\nlisten = 1.2.3.4:5\nbad\nbad again\n")
+    done = topupd("check-config", "-c", conf)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == f"topupd: {conf}:5: is not a line of the form name = value", done.stderr
+    shown = [line for line in done.stderr.splitlines() if line.startswith("topupd: tls_key: ")]
+    assert len(shown) == 1 and shown[0].startswith(f"topupd: tls_key: {folder}"[:250]), done.stderr
+
+
+def test_a_line_that_is_too_long(tmp_path):
+    conf = tmp_path / "topupd.conf"
+    conf.write_text("listen = 127.0.0.1:1\nstore = " + "x" * 9000 + "\n")
+    done = topupd("check-config", "-c", conf)
+    assert done.returncode == 1 and ":2: is not a line" in done.stderr, done.stderr
+
+
 def test_nothing_starts_on_bad_settings(tmp_path):
     for command in ("serve", "demo", "migrate"):
         done = topupd(command, "--listen", "127.0.0.1:0", "--data", tmp_path / "data", "-o", "queue_max=0", "-o", f"store={tmp_path}/data")
