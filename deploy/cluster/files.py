@@ -36,6 +36,7 @@ class Layout:
     max_wal: str = "4GB"
     wal_keep: str = "1GB"
     max_connections: int = 200
+    haproxy_connections: int = 20000
 
 
 def store_location(layout):

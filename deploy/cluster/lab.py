@@ -96,7 +96,7 @@ class Lab:
                 cluster="lab", addresses=ADDRESSES, base_url=BASE_URL, etc=str(home / "etc"), etcd_data=str(home / "etcd"),
                 postgresql_data=str(home / "postgresql"), patroni_pgpass=str(home / "patroni.pgpass"), topupd_pgpass=str(home / "etc/pgpass"),
                 sockets=str(home), haproxy_socket=str(self.folder / "haproxy.sock"), haproxy_log="stdout format raw", listen=f"{GATEWAY}:8443",
-                watchdog="off", shared_buffers="64MB", max_wal="512MB", wal_keep="64MB", max_connections=100)
+                watchdog="off", shared_buffers="64MB", max_wal="512MB", wal_keep="64MB", max_connections=100, haproxy_connections=1000)
         self.ca = self.folder / "ca"
 
     def home(self, node):
@@ -293,6 +293,9 @@ class Lab:
         wait_for(self.whole, 90, "three PostgreSQL nodes, one of them a synchronous standby")
         self.say("two standbys follow")
         self.psql("-f", self.home(1) / "etc/database.sql", database="postgres")
+        behind = "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn IS NULL OR replay_lsn < '{}'"
+        written = self.psql("SELECT pg_current_wal_lsn()", database="postgres")[0][0]  # libpq asks standbys, too, and they must know the database by then
+        wait_for(lambda: self.psql(behind.format(written), database="postgres") == [["0"]], 30, "the database on all nodes")
 
     def topupd_up(self):
         self.topupd_says("migrate")
@@ -312,6 +315,12 @@ class Lab:
             return bool(self.fetch(BASE_URL + "/healthz"))
         except OSError:
             return False
+
+    def down(self):
+        """Ends whatever runs in this world, but for the caller and the first process."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        wait_for(lambda: {int(p.name) for p in pathlib.Path("/proc").iterdir() if p.name.isdigit()} <= {1, os.getpid()}, 20, "the end of all processes")
 
     def up(self):
         self.make_files()
