@@ -5,12 +5,13 @@
 #   make sim     random lives of the whole server in one thread; SEED and ROUNDS choose which
 #   make bench   the benchmark; QUICK=1 takes under two minutes, STORE=pg measures on PostgreSQL
 #   make torture kill -9 at random moments under load; ROUNDS, SEED and FROM choose which
+#   make cluster-test  load on three nodes of everything while they are killed, frozen and cut off; SEED, ONLY choose (docs/cluster.md)
 #   make check   the long ones: sanitizers, torture, fuzzers, real peers (tens of minutes)
 #   make guard   instructions per order against the recorded figure (bench/instructions.txt)
 BUILD ?= build
 MESON = /usr/bin/meson
 
-.PHONY: bench help run test check sim torture guard build deps install format tidy clean
+.PHONY: bench help run test check sim torture cluster-test guard build deps install format tidy clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -48,6 +49,11 @@ bench: deps
 
 torture: build
 	@/usr/bin/python3 test/it/torture.py $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SEED),--seed $(SEED)) $(if $(FROM),--from $(FROM))
+
+cluster-test: deps
+	@tools/install-packages tools/packages-cluster.txt
+	@$(MAKE) --no-print-directory build
+	@/usr/bin/python3 test/cluster/cluster_test.py $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY)) $(CLUSTER_FLAGS)
 
 install: build
 	@$(MESON) install -C $(BUILD)
