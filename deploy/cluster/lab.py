@@ -317,9 +317,11 @@ class Lab:
             return False
 
     def down(self):
-        """Ends whatever runs in this world, but for the caller and the first process."""
+        """Ends whatever runs in this world, but for the caller and the first process, who takes leave of orphans."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
+        for process in self.processes.values():
+            process.wait()
         wait_for(lambda: {int(p.name) for p in pathlib.Path("/proc").iterdir() if p.name.isdigit()} <= {1, os.getpid()}, 20, "the end of all processes")
 
     def up(self):

@@ -271,7 +271,6 @@ def whole_run(a, folder):
     db = snapshot.take(cluster, folder / "snapshot.db")
     story = checker.Story(world.requests, logs, world.followed, world.usage, world.products, BOUND_SECONDS)
     found = checker.check(story, db)
-    cluster.down()
     slow = [f"{what}: {test.measured(begin, end)[0]:.1f} s" for what, begin, end in test.done if test.measured(begin, end)[0] > REFUSED_SECONDS]
     found[f"writes are refused for {REFUSED_SECONDS} s at most"] = slow
     text = report(a, test, story, found, seconds, version())
@@ -284,6 +283,7 @@ def whole_run(a, folder):
         for what in broken:
             print(f"      {what}")
     failed = sum(map(bool, found.values()))
+    cluster.down()
     print(f"{len(found) - failed} passed, {failed} failed")
     return failed == 0
 
