@@ -38,7 +38,7 @@
 #define ANSWER_MS 20000                      // an ordinary call takes no longer, or the server hangs
 #define LONG_MS 1800000                      // imports, migrations, reading everything
 #define LOCK_MS 10000                        // for the turn
-#define IDLE_MS 10000                        // how long a node may sit on the turn
+#define IDLE_MS 3000                         // how long a node may sit on the turn: as long all others wait for one that hangs
 #define RESOLVE_MS 20000                     // for finding out about a commit
 #define RECONNECT_MS 100                     // between two attempts
 #define WRITER_DAYS 7                        // how long it is remembered what a writer has committed
@@ -84,7 +84,7 @@ static const struct {
                   " FROM t ON CONFLICT (id) DO UPDATE SET turn = excluded.turn, seen = now() RETURNING turn",
                   "i"},
     [CTL_TURN_LOOK] = {"turn_look", "SELECT value FROM turn FOR UPDATE"},
-    [CTL_WRITER_OF] = {"writer_of", "SELECT turn FROM writer WHERE id = $1", "i"},
+    [CTL_WRITER_OF] = {"writer_of", "UPDATE writer SET seen = now() WHERE id = $1 RETURNING turn", "i"},
     [CTL_WRITER_FORGET] = {"writer_forget", "DELETE FROM writer WHERE seen < now() - $1 * interval '1 day'", "i"},
     // Stores in several schemas of one database do not hear each other.
     [CTL_TELL] = {"tell", "SELECT pg_notify('topupd_' || 'turn'::regclass::oid, $1)", "t"},
@@ -373,8 +373,9 @@ static enum err_kind settings(struct db_pg *d, struct err *err) {
     if (PQserverVersion(d->c) < VERSION_MIN)
         return err_set(err, ERR_UNAVAILABLE, "the store's PostgreSQL is older than 15");
     // Rows are met by their keys: a plan made while a table was still empty must not read all of it later.
+    // A statement_timeout would also end a commit's wait for its synchronous standby, which to us looks like a commit.
     snprintf(sql, sizeof sql,
-             "SET client_encoding = 'UTF8'; SET enable_seqscan = off; SET jit = off; SET lock_timeout = %d;"
+             "SET client_encoding = 'UTF8'; SET enable_seqscan = off; SET jit = off; SET statement_timeout = 0; SET lock_timeout = %d;"
              "SET idle_in_transaction_session_timeout = %d; SET client_min_messages = error; SET default_transaction_isolation = 'read "
              "committed'",
              LOCK_MS, d->writer ? IDLE_MS : ANSWER_MS * 3);
@@ -682,7 +683,8 @@ static enum err_kind pg_begin(struct db *db, struct err *err) {
     return ERR_NONE;
 }
 
-// Whether this writer's turn has been committed after all. The turn is taken for it: whoever had it has ended.
+// Whether this writer's turn has been committed after all. The turn is taken for it: whoever had it has ended. A server that was started
+// anew may have the commit while its standby has not, so this one commits, too: what waits for a standby waits for all before it.
 static enum err_kind committed(struct db_pg *d, bool *yes, struct err *err) {
     struct db_value id = db_int(d->id);
     PGresult *res = NULL;
@@ -695,7 +697,7 @@ static enum err_kind committed(struct db_pg *d, bool *yes, struct err *err) {
     if (!kind)
         kind = put(d, -1, CTL_WRITER_OF, &id, 1, err);
     if (!kind)
-        kind = put_control(d, CTL_ROLLBACK, err);
+        kind = put_control(d, CTL_COMMIT, err);
     if (!kind)
         kind = go(d, ANSWER_MS, "writer_of", 2, &res, &failed, err);
     if (kind)
