@@ -152,7 +152,8 @@ def test_a_gap_in_the_table_and_a_lost_end_of_it_are_found(spoilt):
     assert any("a gap" in b for b in found(story, db)["the tables agree"])
     for log in story.logs.values():
         log.pop()
-    assert len(found(story, db)["the log has no gap"]) == 2
+    ends = [b for b in found(story, db)["the log has no gap"] if "its counter at" in b]
+    assert len(ends) == len(story.logs) == 2
 
 
 def test_an_event_that_was_read_as_another_is_found(spoilt):
