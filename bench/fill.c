@@ -64,7 +64,7 @@ static double now_s(void) {
 }
 
 static void tell(const char *what, int64_t i, int64_t n) {
-    if (i % TOLD_EVERY == 0 || i == n)
+    if (i % TOLD_EVERY == 0 || i == n || n <= INDEXES_MAX)
         fprintf(stderr, "\r   %s: %" PRId64 " of %" PRId64 "%s", what, i, n, i == n ? "\n" : "");
 }
 
