@@ -122,7 +122,7 @@ class Node:
         env = self.cluster.env
         answer = requests.post(self.url + REALM_PATH + "/protocol/openid-connect/token",
                                data={"grant_type": "client_credentials", "client_id": client_id or env["CLIENT_ID"],
-                                     "client_secret": secret or env["CLIENT_SECRET"]}, timeout=30)
+                                     "client_secret": secret or env["CLIENT_SECRET"]}, timeout=10)
         assert answer.status_code == 200, answer.text
         return answer.json()["access_token"]
 
