@@ -33,7 +33,7 @@
 #include "store/db_pg_sql.h"
 
 #define VERSION_MIN 150000
-#define PARAMS_MAX 128
+#define PARAMS_MAX 224                       // of order_insert_many
 #define SENT_MAX 1024                        // calls on their way
 #define ANSWER_MS 20000                      // an ordinary call takes no longer, or the server hangs
 #define LONG_MS 1800000                      // imports, migrations, reading everything

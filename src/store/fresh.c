@@ -254,8 +254,10 @@ bool fresh_is_aside(enum statement st) {
         [ST_TASK_FIRST_OPEN] = true,
         // which write what is here
         [ST_ORDER_INSERT] = true,
+        [ST_ORDER_INSERT_MANY] = true,
         [ST_TASK_INSERT] = true,
         [ST_SUBSCRIPTION_INSERT] = true,
+        [ST_SUBSCRIPTION_INSERT_MANY] = true,
     };
     return aside[st];
 }

@@ -27,7 +27,8 @@ struct fresh_order {
     bool has_subscription;
 };
 
-#define FRESH_MAX 1024 // orders; when there are more they are written earlier
+#define FRESH_MAX 1024  // orders; when there are more they are written earlier
+#define FRESH_AT_ONCE 8 // rows of ST_ORDER_INSERT_MANY and ST_SUBSCRIPTION_INSERT_MANY: a statement's own cost is shared
 struct fresh_link;
 struct fresh {
     bool on; // new orders are kept here

@@ -102,6 +102,11 @@
     "partner q CROSS JOIN orders o WHERE o.partner_id = q.id AND o.reference = ?6 AND (?1 IS NULL OR q.id = ?1)"                           \
     " AND ?8 IS NOT NULL AND ?9 IS NOT NULL AND ?10 > 0" ORDER_FILTER
 
+#define ORDER_INTO                                                                                                                         \
+    "INSERT INTO orders (id, partner_id, state, operation, sim_type, country, product_id, sold_minor, sold_currency,"                      \
+    " activation, expiration, email, first_name, last_name, residence, language, device_os, device_model, device_id,"                      \
+    " device_eid, iccid, matching_id, smdp, correlation_id, reference, failure, created, finished) VALUES "
+
 #define TASK_COLUMNS                                                                                                                       \
     "id, order_id, partner_id, iccid, step, kind, peer, state, verb, due_at, lease_until, lease_owner, attempts, outcome, note, started, " \
     "settled, lane"
@@ -116,6 +121,12 @@
     "s.id, s.partner_id, s.iccid, s.product_id, p.public_id, s.name, s.email, s.state, s.ended, s.created, s.activation, s.expiry,"        \
     " s.next_at, s.duration, s.duration_unit, s.first_usage, s.wanted_expiry, s.initial_bytes, s.spent_bytes, s.balance_as_of,"            \
     " s.sold_minor, s.sold_currency"
+#define SUBSCRIPTION_INTO                                                                                                                  \
+    "INSERT INTO subscription (id, partner_id, iccid, product_id, name, email, state, ended, created, activation, expiry,"                 \
+    " next_at, duration, duration_unit, first_usage, wanted_expiry, initial_bytes, spent_bytes, balance_as_of, sold_minor,"                \
+    " sold_currency, clock) VALUES "
+// The clock of the subscription's partner, whose number is that parameter.
+#define CLOCK_OF(parameter_) ", (SELECT CASE mode WHEN 1 THEN id ELSE 0 END FROM partner WHERE id = " parameter_ ")"
 #define SUBSCRIPTION_FROM " FROM subscription s JOIN product p ON p.id = s.product_id "
 // Lists of subscriptions. ?1 partner, ?2 created after, ?3 before, ?4 state, ?5 ICCID, ?6 email, ?7 product, ?8 limit, ?9 offset.
 #define SUBSCRIPTION_KEY "SELECT s.created, s.id, s.iccid FROM "
@@ -283,12 +294,28 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_ORDER_BY_REFERENCE] =
         READS("order_by_reference", "SELECT " ORDER_COLUMNS ORDER_FROM "WHERE o.partner_id = ?1 AND o.reference = ?2"),
     [ST_ORDER_REFERENCES] = READS("order_references", "SELECT count(*) FROM orders WHERE partner_id = ?1 AND reference = ?2"),
-    [ST_ORDER_INSERT] = WRITE_KEEPS(
-        "order_insert", "INSERT INTO orders (id, partner_id, state, operation, sim_type, country, product_id, sold_minor, sold_currency,"
-                        " activation, expiration, email, first_name, last_name, residence, language, device_os, device_model, device_id,"
-                        " device_eid, iccid, matching_id, smdp, correlation_id, reference, failure, created, finished)"
-                        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,"
-                        " ?23, ?24, ?25, ?26, ?27, ?28)"),
+    [ST_ORDER_INSERT] =
+        WRITE_KEEPS("order_insert", ORDER_INTO
+                    "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, "
+                    "?26, ?27, ?28)"),
+    [ST_ORDER_INSERT_MANY] =
+        WRITE_KEEPS("order_insert_many", ORDER_INTO
+                    "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, "
+                    "?26, ?27, ?28),"
+                    "(?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42, ?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51, "
+                    "?52, ?53, ?54, ?55, ?56),"
+                    "(?57, ?58, ?59, ?60, ?61, ?62, ?63, ?64, ?65, ?66, ?67, ?68, ?69, ?70, ?71, ?72, ?73, ?74, ?75, ?76, ?77, ?78, ?79, "
+                    "?80, ?81, ?82, ?83, ?84),"
+                    "(?85, ?86, ?87, ?88, ?89, ?90, ?91, ?92, ?93, ?94, ?95, ?96, ?97, ?98, ?99, ?100, ?101, ?102, ?103, ?104, ?105, ?106, "
+                    "?107, ?108, ?109, ?110, ?111, ?112),"
+                    "(?113, ?114, ?115, ?116, ?117, ?118, ?119, ?120, ?121, ?122, ?123, ?124, ?125, ?126, ?127, ?128, ?129, ?130, ?131, "
+                    "?132, ?133, ?134, ?135, ?136, ?137, ?138, ?139, ?140),"
+                    "(?141, ?142, ?143, ?144, ?145, ?146, ?147, ?148, ?149, ?150, ?151, ?152, ?153, ?154, ?155, ?156, ?157, ?158, ?159, "
+                    "?160, ?161, ?162, ?163, ?164, ?165, ?166, ?167, ?168),"
+                    "(?169, ?170, ?171, ?172, ?173, ?174, ?175, ?176, ?177, ?178, ?179, ?180, ?181, ?182, ?183, ?184, ?185, ?186, ?187, "
+                    "?188, ?189, ?190, ?191, ?192, ?193, ?194, ?195, ?196),"
+                    "(?197, ?198, ?199, ?200, ?201, ?202, ?203, ?204, ?205, ?206, ?207, ?208, ?209, ?210, ?211, ?212, ?213, ?214, ?215, "
+                    "?216, ?217, ?218, ?219, ?220, ?221, ?222, ?223, ?224)"),
     [ST_ORDER_FINISH] = WRITE_NOW_KEEPS("order_finish", "UPDATE orders SET state = ?3, finished = ?4 WHERE partner_id = ?1 AND id = ?2"),
     [ST_ORDER_UPDATE] = WRITE_NOW_KEEPS("order_update", "UPDATE orders SET state = ?3, finished = ?4, failure = ?5, iccid = ?6,"
                                                         " matching_id = ?7, smdp = ?8 WHERE partner_id = ?1 AND id = ?2"),
@@ -336,12 +363,34 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_SUBSCRIPTION_BY_ORDER] = READS(
         "subscription_by_order", "SELECT " SUBSCRIPTION_COLUMNS " FROM orders o JOIN subscription s ON s.iccid = o.iccid AND s.id = o.id"
                                  " JOIN product p ON p.id = s.product_id WHERE o.partner_id = ?1 AND o.id = ?2"),
-    [ST_SUBSCRIPTION_INSERT] = WRITE_KEEPS(
-        "subscription_insert",
-        "INSERT INTO subscription (id, partner_id, iccid, product_id, name, email, state, ended, created, activation, expiry,"
-        " next_at, duration, duration_unit, first_usage, wanted_expiry, initial_bytes, spent_bytes, balance_as_of, sold_minor,"
-        " sold_currency, clock) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,"
-        " ?21, (SELECT CASE mode WHEN 1 THEN id ELSE 0 END FROM partner WHERE id = ?2))"),
+    [ST_SUBSCRIPTION_INSERT] =
+        WRITE_KEEPS("subscription_insert", SUBSCRIPTION_INTO
+                    "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21" CLOCK_OF("?2") ")"),
+    [ST_SUBSCRIPTION_INSERT_MANY] = WRITE_KEEPS(
+        "subscription_insert_many",
+        SUBSCRIPTION_INTO "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21" CLOCK_OF(
+            "?2") "),"
+                  "(?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36, ?37, ?38, ?39, ?40, ?41, ?42" CLOCK_OF(
+                      "?23") "),"
+                             "(?43, ?44, ?45, ?46, ?47, ?48, ?49, ?50, ?51, ?52, ?53, ?54, ?55, ?56, ?57, ?58, ?59, ?60, ?61, ?62, "
+                             "?63" CLOCK_OF(
+                                 "?44") "),"
+                                        "(?64, ?65, ?66, ?67, ?68, ?69, ?70, ?71, ?72, ?73, ?74, ?75, ?76, ?77, ?78, ?79, ?80, ?81, ?82, "
+                                        "?83, ?84" CLOCK_OF(
+                                            "?65") "),"
+                                                   "(?85, ?86, ?87, ?88, ?89, ?90, ?91, ?92, ?93, ?94, ?95, ?96, ?97, ?98, ?99, ?100, "
+                                                   "?101, ?102, ?103, ?104, ?105" CLOCK_OF(
+                                                       "?86") "),"
+                                                              "(?106, ?107, ?108, ?109, ?110, ?111, ?112, ?113, ?114, ?115, ?116, ?117, "
+                                                              "?118, ?119, ?120, ?121, ?122, ?123, ?124, ?125, ?126" CLOCK_OF(
+                                                                  "?107") "),"
+                                                                          "(?127, ?128, ?129, ?130, ?131, ?132, ?133, ?134, ?135, ?136, "
+                                                                          "?137, ?138, ?139, ?140, ?141, ?142, ?143, ?144, ?145, ?146, "
+                                                                          "?147" CLOCK_OF(
+                                                                              "?128") "),"
+                                                                                      "(?148, ?149, ?150, ?151, ?152, ?153, ?154, ?155, "
+                                                                                      "?156, ?157, ?158, ?159, ?160, ?161, ?162, ?163, "
+                                                                                      "?164, ?165, ?166, ?167, ?168" CLOCK_OF("?149") ")"),
     // Usage moves the balance and seldom more: the timer's index is left alone then.
     [ST_SUBSCRIPTION_UPDATE_BALANCE] = WRITE_NOW_KEEPS(
         "subscription_update_balance", "UPDATE subscription SET state = ?3, ended = ?4, activation = ?5, expiry = ?6,"

@@ -78,9 +78,10 @@ enum err_kind store_order_by_reference(struct tx *tx, int64_t partner_id, struct
     return tx_get(tx, ST_ORDER_BY_REFERENCE, TX_PARAMS(params), read_order, a, out, sizeof *out, "order", err);
 }
 
-static enum err_kind write_order(struct tx *tx, const struct order *o, struct err *err) {
+enum { ORDER_PARAMS = 28 };
+static void order_params(const struct order *o, struct db_value p[ORDER_PARAMS]) {
     const struct subscriber *who = &o->subscriber;
-    struct db_value params[] = {
+    const struct db_value params[] = {
         db_uuid(&o->id),          db_int(o->partner_id),    db_int(o->state),
         db_int(o->operation),     db_int(o->sim_type),      db_text(str_of(o->country)),
         db_int(o->product_id),    db_minor(&o->sold),       db_currency(&o->sold),
@@ -92,11 +93,11 @@ static enum err_kind write_order(struct tx *tx, const struct order *o, struct er
         db_text(o->reference),    db_text(o->failure),      db_int(o->created.ms),
         db_wall(o->finished),
     };
-    enum err_kind kind = tx_exec(tx, ST_ORDER_INSERT, TX_PARAMS(params), err);
-    if (!kind && o->product_public_id[0] && !order_finished(o->state)) // nobody asks for what has ended at once
-        recent_put(tx->recent, RECENT_ORDER, o->id.b, sizeof o->id.b, &order_layout, o);
-    if (!kind)
-        tx_order_is_new(tx, &o->id);
+    _Static_assert(ARRAY_LEN(params) == ORDER_PARAMS, "a parameter a column");
+    memcpy(p, params, sizeof params);
+}
+
+static enum err_kind refused_order(enum err_kind kind, struct err *err) {
     if (kind != ERR_CONFLICT)
         return kind;
     if (strstr(err_first(err), "reference"))
@@ -104,6 +105,41 @@ static enum err_kind write_order(struct tx *tx, const struct order *o, struct er
     if (strstr(err_first(err), "foreign key"))
         return err_set(err, ERR_CONFLICT, "product.id: the partner has no such product");
     return err_set(err, ERR_CONFLICT, "id: there is such an order already");
+}
+
+// It was written just now.
+static void remember(struct tx *tx, const struct order *o) {
+    if (order_finished(o->state)) // nobody asks for what has ended at once
+        return;
+    if (o->product_public_id[0])
+        recent_put(tx->recent, RECENT_ORDER, o->id.b, sizeof o->id.b, &order_layout, o);
+    tx_order_is_new(tx, &o->id);
+}
+
+static enum err_kind write_order(struct tx *tx, const struct order *o, struct err *err) {
+    struct db_value params[ORDER_PARAMS];
+    order_params(o, params);
+    enum err_kind kind = tx_exec(tx, ST_ORDER_INSERT, TX_PARAMS(params), err);
+    if (!kind)
+        remember(tx, o);
+    return refused_order(kind, err);
+}
+
+static enum err_kind write_orders(struct tx *tx, const struct fresh_order *list, size_t n, struct err *err) {
+    struct db_value params[FRESH_AT_ONCE * ORDER_PARAMS];
+    enum err_kind kind = ERR_NONE;
+    while (n >= FRESH_AT_ONCE && !kind) {
+        for (size_t i = 0; i < FRESH_AT_ONCE; i++)
+            order_params(&list[i].order, params + i * ORDER_PARAMS);
+        kind = tx_exec(tx, ST_ORDER_INSERT_MANY, TX_PARAMS(params), err);
+        for (size_t i = 0; i < FRESH_AT_ONCE && !kind; i++)
+            remember(tx, &list[i].order);
+        list += FRESH_AT_ONCE;
+        n -= FRESH_AT_ONCE;
+    }
+    for (size_t i = 0; i < n && !kind; i++)
+        kind = write_order(tx, &list[i].order, err);
+    return refused_order(kind, err);
 }
 
 // Whether the table would refuse it: then it shall say so at once.
@@ -133,20 +169,39 @@ enum err_kind store_order_insert(struct tx *tx, const struct order *o, struct er
     return kind ? kind : write_order(tx, o, err);
 }
 
-static enum err_kind write_fresh(struct tx *tx, const struct fresh_order *f, struct err *err) {
-    enum err_kind kind = write_order(tx, &f->order, err);
+static enum err_kind write_tasks(struct tx *tx, const struct fresh_order *f, struct err *err) {
+    enum err_kind kind = ERR_NONE;
     for (int i = 0; i < f->n_tasks && !kind; i++) {
         if (!(f->gone & 1U << i))
             kind = tx_write_task(tx, &f->tasks[i], err);
     }
-    return !kind && f->has_subscription ? tx_write_subscription(tx, &f->subscription, err) : kind;
+    return kind;
+}
+
+static enum err_kind write_subscriptions(struct tx *tx, const struct fresh_order *list, size_t n, struct err *err) {
+    const struct subscription *waiting[FRESH_AT_ONCE];
+    size_t waits = 0;
+    enum err_kind kind = ERR_NONE;
+    for (size_t i = 0; i < n && !kind; i++) {
+        if (list[i].has_subscription)
+            waiting[waits++] = &list[i].subscription;
+        if (waits == FRESH_AT_ONCE) {
+            kind = tx_write_subscriptions(tx, waiting, err);
+            waits = 0;
+        }
+    }
+    for (size_t i = 0; i < waits && !kind; i++)
+        kind = tx_write_subscription(tx, waiting[i], err);
+    return kind;
 }
 
 enum err_kind tx_flush_fresh(struct tx *tx, struct err *err) {
     struct fresh *f = &tx->fresh;
-    enum err_kind kind = ERR_NONE;
+    enum err_kind kind = write_orders(tx, f->list, f->n, err);
     for (size_t i = 0; i < f->n && !kind; i++)
-        kind = write_fresh(tx, &f->list[i], err);
+        kind = write_tasks(tx, &f->list[i], err);
+    if (!kind)
+        kind = write_subscriptions(tx, f->list, f->n, err);
     fresh_clear(f);
     return kind;
 }

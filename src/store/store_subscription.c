@@ -48,19 +48,40 @@ enum err_kind store_subscription_insert(struct tx *tx, const struct subscription
     return kind ? kind : tx_write_subscription(tx, s, err);
 }
 
-enum err_kind tx_write_subscription(struct tx *tx, const struct subscription *s, struct err *err) {
-    struct db_value params[] = {
+enum { SUBSCRIPTION_PARAMS = 21 };
+static void subscription_params(const struct subscription *s, struct db_value p[SUBSCRIPTION_PARAMS]) {
+    const struct db_value params[] = {
         db_uuid(&s->id),           db_int(s->partner_id),    db_int(s->iccid),       db_int(s->product_id),     db_text(s->name),
         db_text(s->email),         db_int(s->state),         db_int(s->end),         db_int(s->created.ms),     db_wall(s->activation),
         db_wall(s->expiry),        db_wall(s->next_at),      db_int(s->duration),    db_int(s->duration_unit),  db_int(s->first_usage),
         db_wall(s->wanted_expiry), db_int(s->initial_bytes), db_int(s->spent_bytes), db_wall(s->balance_as_of), db_minor(&s->sold),
         db_currency(&s->sold),
     };
-    enum err_kind kind = tx_exec(tx, ST_SUBSCRIPTION_INSERT, TX_PARAMS(params), err);
+    _Static_assert(ARRAY_LEN(params) == SUBSCRIPTION_PARAMS, "a parameter a column");
+    memcpy(p, params, sizeof params);
+}
+
+static enum err_kind written(struct tx *tx, const struct subscription *s, enum err_kind kind, struct err *err) {
     if (kind == ERR_CONFLICT && !strstr(err_first(err), "foreign key"))
         return err_set(err, ERR_CONFLICT, "the order has its subscription already");
     if (!kind && wall_set(s->next_at) && !(tx->fresh.on && is_far(s)))
         tx_news(tx, NEWS_TIMERS);
+    return kind;
+}
+
+enum err_kind tx_write_subscription(struct tx *tx, const struct subscription *s, struct err *err) {
+    struct db_value params[SUBSCRIPTION_PARAMS];
+    subscription_params(s, params);
+    return written(tx, s, tx_exec(tx, ST_SUBSCRIPTION_INSERT, TX_PARAMS(params), err), err);
+}
+
+enum err_kind tx_write_subscriptions(struct tx *tx, const struct subscription *const s[FRESH_AT_ONCE], struct err *err) {
+    struct db_value params[FRESH_AT_ONCE * SUBSCRIPTION_PARAMS];
+    for (size_t i = 0; i < FRESH_AT_ONCE; i++)
+        subscription_params(s[i], params + i * SUBSCRIPTION_PARAMS);
+    enum err_kind kind = tx_exec(tx, ST_SUBSCRIPTION_INSERT_MANY, TX_PARAMS(params), err);
+    for (size_t i = 0; i < FRESH_AT_ONCE; i++)
+        kind = written(tx, s[i], kind, err);
     return kind;
 }
 

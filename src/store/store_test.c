@@ -247,6 +247,64 @@ static void work_at_the_end_sees_new_orders_and_may_fail_without_harm(void **sta
     assert_int_equal(n, 2);
 }
 
+#define MANY_ORDERS 21 // more than go into two statements
+
+static enum err_kind many_orders_job(struct tx *tx, void *ctx, struct err *err) {
+    struct fixture *f = ctx;
+    enum err_kind kind = ERR_NONE;
+    for (int i = 0; i < MANY_ORDERS && !kind; i++) {
+        struct order o = fixture_order(tx, &f->product, ICCID_A);
+        struct subscription s = fixture_subscription(&o, tx_now(tx));
+        struct task t = fixture_task(tx, &o, 0);
+        char correlation[16];
+        snprintf(correlation, sizeof correlation, "many-%d", i);
+        o.correlation_id = str_of(correlation);
+        o.state = i % 2 ? ORDER_COMPLETED : ORDER_ACCEPTED;
+        o.finished = i % 2 ? tx_now(tx) : WALL_NONE;
+        s.initial_bytes = 1000 + i;
+        kind = store_order_insert(tx, &o, err);
+        if (!kind && i % 2 == 0)
+            kind = store_task_insert(tx, &t, err);
+        if (!kind && i != 4)
+            kind = store_subscription_insert(tx, &s, err);
+    }
+    return kind;
+}
+
+static void orders_that_are_written_many_at_once_are_each_as_they_were(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct ending e = {0};
+    store_at_end(f->store, &(struct store_end){ending_run, ending_committed, &e});
+    RUN(f, many_orders_job);
+    assert_int_equal(e.orders, MANY_ORDERS);
+    struct tx *tx = NULL;
+    struct order_filter filter = {.state = -1, .iccid = ICCID_NONE, .before = WALL_NONE, .after = WALL_NONE};
+    struct order *orders;
+    struct subscription s;
+    struct task *tasks;
+    size_t n, n_tasks;
+    OK(store_read_begin(f->store, &tx, err));
+    OK(store_order_list(tx, &filter, 0, 100, &f->arena, &orders, &n, NULL, err));
+    assert_int_equal(n, MANY_ORDERS);
+    for (int i = 0; i < MANY_ORDERS; i++) {
+        const struct order *o = &orders[MANY_ORDERS - 1 - i];
+        char correlation[16];
+        snprintf(correlation, sizeof correlation, "many-%d", i);
+        IS_STR(o->correlation_id, correlation);
+        assert_int_equal(o->state, i % 2 ? ORDER_COMPLETED : ORDER_ACCEPTED);
+        OK(store_task_of_order(tx, o->id, &f->arena, &tasks, &n_tasks, err));
+        assert_int_equal(n_tasks, i % 2 ? 0 : 1);
+        if (i == 4) {
+            FAILS(ERR_NOT_FOUND, store_subscription_get(tx, o->id, &f->arena, &s, err));
+            continue;
+        }
+        OK(store_subscription_get(tx, o->id, &f->arena, &s, err));
+        assert_int_equal(s.initial_bytes, 1000 + i);
+    }
+    store_read_end(tx);
+}
+
 static void an_order_that_comes_to_nothing_when_it_is_written_is_its_own_jobs_fault(void **state) {
     struct fixture *f = *state;
     struct ending e = {0};
@@ -796,6 +854,7 @@ int main(void) {
         TEST(a_refused_job_costs_the_others_nothing),
         TEST(a_job_that_fails_after_writing_is_undone_alone),
         TEST(work_at_the_end_sees_new_orders_and_may_fail_without_harm),
+        TEST(orders_that_are_written_many_at_once_are_each_as_they_were),
         TEST(an_order_that_comes_to_nothing_when_it_is_written_is_its_own_jobs_fault),
         CLOSED(a_batch_has_a_maximum),
         CLOSED(a_full_queue_refuses),

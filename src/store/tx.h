@@ -133,6 +133,7 @@ NODISCARD enum err_kind tx_flush_events(struct tx *tx, struct err *err); // tx_f
 NODISCARD enum err_kind tx_flush_fresh(struct tx *tx, struct err *err);  // the same, in store_order.c
 NODISCARD enum err_kind tx_write_task(struct tx *tx, const struct task *t, struct err *err);
 NODISCARD enum err_kind tx_write_subscription(struct tx *tx, const struct subscription *s, struct err *err);
+NODISCARD enum err_kind tx_write_subscriptions(struct tx *tx, const struct subscription *const s[FRESH_AT_ONCE], struct err *err);
 void tx_order_is_new(struct tx *tx, const struct uuid *id); // it was written just now: its tasks are those that follow
 // The partner's next event number.
 NODISCARD enum err_kind tx_sequence(struct tx *tx, int64_t partner_id, int64_t *out, struct err *err);
