@@ -201,6 +201,14 @@ static void stamp(struct wall t, char out[20]) {
     snprintf(out, 20, "%.19s", text);
 }
 
+// What a pending file is called in the end.
+static void settled_name(const char *path, char done[static ARCHIVE_PATH_MAX]) {
+    size_t n = strlen(path) - strlen(".pending");
+    CHECK(n < ARCHIVE_PATH_MAX);
+    memcpy(done, path, n);
+    done[n] = 0;
+}
+
 // Under a name that says what is in it, and that nothing else has: of the same records there may be another file, made without removing
 // them.
 static enum err_kind settle_name(struct archive_writer *w, const struct archive_header *h, char *path, struct err *err) {
@@ -215,7 +223,7 @@ static enum err_kind settle_name(struct archive_writer *w, const struct archive_
         enum err_kind kind = name_it(path, err, w->folder, name);
         if (kind)
             return kind;
-        snprintf(done, sizeof done, "%.*s", (int)(strlen(path) - strlen(".pending")), path);
+        settled_name(path, done);
         if (access(path, F_OK) == 0 || access(done, F_OK) == 0)
             continue;
         if (rename(w->head, path) != 0)
@@ -264,7 +272,7 @@ void archive_abandon(struct archive_writer *w) {
 enum err_kind archive_settle(char *path, struct err *err) {
     char done[ARCHIVE_PATH_MAX], folder[ARCHIVE_PATH_MAX];
     CHECK(str_ends(str_of(path), ARCHIVE_PENDING));
-    snprintf(done, sizeof done, "%.*s", (int)(strlen(path) - strlen(".pending")), path);
+    settled_name(path, done);
     if (rename(path, done) != 0)
         return trouble(err, path);
     memcpy(path, done, strlen(done) + 1);
