@@ -18,6 +18,7 @@
 #define MOVES_A_JOB 500                // subscriptions, or rows that are taken away
 #define SCRATCH_MAX ((size_t)16 << 20) // of one job
 #define EAGER_STEPS 3                  // jobs that look again at once whether the orders have ended: most end with the next commit
+#define HOLD_MS 20000                  // longer than it takes from one job of a call to the next
 #define PATIENCE_MS 15000              // for orders in work
 #define SIMS_A_CALL 100
 #define COUNT_AHEAD 10000
@@ -39,6 +40,10 @@ static void let_go(struct call *c) {
     pthread_mutex_unlock(&calls->lock);
 }
 
+static enum err_kind in_hands(struct err *err) {
+    return err_set(err, ERR_CONFLICT, "the sandbox's clock is being moved, or its data taken away: wait for that to end");
+}
+
 static enum err_kind take_hold(struct call *c, struct err *err) {
     struct sandbox_calls *calls = &c->api->sandbox_calls;
     int64_t *place = NULL;
@@ -53,11 +58,21 @@ static enum err_kind take_hold(struct call *c, struct err *err) {
         *place = c->partner.id;
     pthread_mutex_unlock(&calls->lock);
     if (held)
-        return err_set(err, ERR_CONFLICT, "the sandbox's clock is being moved, or its data taken away: wait for that to end");
+        return in_hands(err);
     if (!place)
         return err_set(err, ERR_BUSY, "too many sandboxes are being moved: try again shortly");
     c->release = let_go;
     return ERR_NONE;
+}
+
+// The same among nodes, in each job of the call. A call that breaks off lets go when its time is over.
+static enum err_kind hold(struct call *c, struct tx *tx, struct wall until, struct err *err) {
+    const struct api_options *o = api_settings(c->api);
+    bool other = false;
+    if (store_is_alone(o->store))
+        return ERR_NONE;
+    enum err_kind kind = store_sandbox_hold(tx, c->partner.id, o->node, until, &other, err);
+    return kind == ERR_NONE && other ? in_hands(err) : kind;
 }
 
 // ---- the clock ----
@@ -160,10 +175,13 @@ static enum err_kind clock_step(struct call *c, struct tx *tx, struct arena *a, 
 static enum err_kind with_scratch(struct call *c, struct tx *tx, struct err *err,
                                   enum err_kind (*step)(struct call *c, struct tx *tx, struct arena *a, struct err *err)) {
     struct arena scratch;
+    enum err_kind kind = hold(c, tx, wall_plus_ms(tx_now(tx), HOLD_MS), err);
+    if (kind != ERR_NONE)
+        return kind;
     arena_init(&scratch, SCRATCH_MAX);
-    enum err_kind kind = step(c, tx, &scratch, err);
+    kind = step(c, tx, &scratch, err);
     arena_release(&scratch);
-    return kind;
+    return kind == ERR_NONE && !c->again ? hold(c, tx, WALL_NONE, err) : kind;
 }
 
 enum err_kind sandbox_clock_post_work(struct call *c, struct tx *tx, struct err *err) {

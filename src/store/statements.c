@@ -482,6 +482,9 @@ const struct statement_text statements[STATEMENTS] = {
     // ---- sandbox ----
     [ST_SANDBOX_BUSY] = READS("sandbox_busy", "SELECT EXISTS (SELECT 1 FROM task WHERE lane IN (1, 2) AND kind IN (0, 1, 2, 3)"
                                               " AND state IN (1, 2) AND partner_id = ?1)"),
+    [ST_SANDBOX_HELD] = READS("sandbox_held", "SELECT coalesce((SELECT value FROM meta WHERE name = ?1), 0)"),
+    [ST_SANDBOX_HOLD] = WRITE_KEEPS("sandbox_hold", "INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE"
+                                                    " SET value = excluded.value"),
     [ST_SANDBOX_DROP_TASKS] = WRITE("sandbox_drop_tasks", "DELETE FROM task WHERE order_id IN (" SANDBOX_ORDERS ")"),
     [ST_SANDBOX_DROP_SUBSCRIPTIONS] =
         WRITE_NOW("sandbox_drop_subscriptions", "DELETE FROM subscription WHERE (iccid, id) IN (SELECT iccid, id FROM subscription"

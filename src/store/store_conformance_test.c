@@ -3,6 +3,7 @@
  * store_conformance_test.c - what any store must do, whatever the driver (testing.h: STORE_DRIVER): each verb, each conflict by its name,
  * filters and pages, and what holds in the database itself. What jobs and transactions must do: store_test.c.
  */
+#include "store/store_sandbox.h"
 #include "store/store_usage.h"
 #include "store/testing.h"
 
@@ -2222,6 +2223,32 @@ static void orders_that_are_over_leave_with_what_is_theirs(void **state) {
     OK(store_check(f->store, err));
 }
 
+JOB(sandbox_hold_job) {
+    struct fixture *f = ctx;
+    struct wall now = tx_now(tx), later = wall_plus_ms(now, 1000);
+    bool other = true;
+    OK(store_sandbox_hold(tx, f->sandbox.id, 1, later, &other, err));
+    assert_false(other);
+    OK(store_sandbox_hold(tx, f->sandbox.id, 2, later, &other, err));
+    assert_true(other);
+    OK(store_sandbox_hold(tx, f->sandbox.id, 1, later, &other, err));
+    assert_false(other);
+    OK(store_sandbox_hold(tx, f->sandbox.id, 1, WALL_NONE, &other, err));
+    OK(store_sandbox_hold(tx, f->sandbox.id, 2, now, &other, err));
+    assert_false(other);
+    OK(store_sandbox_hold(tx, f->sandbox.id, 1, later, &other, err)); // its time was over
+    assert_false(other);
+    OK(store_sandbox_hold(tx, f->live.id, 2, later, &other, err));
+    assert_false(other);
+    return ERR_NONE;
+}
+
+static void a_sandbox_is_in_one_nodes_hands(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, sandbox_hold_job);
+}
+
 // ---- nodes ----
 
 JOB(node_job) {
@@ -2331,6 +2358,7 @@ int main(void) {
         TEST(deliveries_are_logged_newest_first_and_trimmed),
         TEST(notifications_queue_by_sim_and_type),
         TEST(orders_that_are_over_leave_with_what_is_theirs),
+        TEST(a_sandbox_is_in_one_nodes_hands),
         TEST(a_node_number_belongs_to_one_process),
         TEST(a_rate_limit_is_taken_in_parts),
         TEST(an_import_is_judged_whole_and_applied_once),

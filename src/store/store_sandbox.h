@@ -15,6 +15,11 @@
 // wait for an operator and are not.
 NODISCARD enum err_kind store_sandbox_busy(struct tx *tx, int64_t partner_id, bool *busy, struct err *err);
 
+// A node keeps a sandbox for itself until then, over the jobs of a call that moves its clock or takes its data away; again, and it is
+// longer; WALL_NONE: no more. *other: another node has it, and nothing has changed.
+NODISCARD enum err_kind store_sandbox_hold(struct tx *tx, int64_t partner_id, int64_t node, struct wall until, bool *other,
+                                           struct err *err);
+
 // Subscriptions, the oldest first.
 NODISCARD enum err_kind store_sandbox_drop_subscriptions(struct tx *tx, int64_t partner_id, int64_t limit, int64_t *dropped,
                                                          struct err *err);

@@ -9,6 +9,7 @@ import time
 import requests
 
 from conftest import BUILD, ESIM_PRODUCT, PRODUCT, REALM_PATH, order_body, wait_for
+from receiver import Receiver
 from nodes import BASE_URL, cluster, postgres  # noqa: F401 (fixtures)
 
 
@@ -229,3 +230,93 @@ def test_a_rate_limit_is_of_all_nodes_together(cluster):
     assert len({answer.headers["x-rate-limit-reset"] for answer in answers}) == 1
     for answer in refused:
         assert 1 <= int(answer.headers["Retry-After"]) <= 60 and answer.headers["x-rate-limit-remaining"] == "0"
+
+
+# ---- what a node keeps in memory of what others may change ----
+
+
+def test_webhooks_are_made_here_and_served_there(cluster):
+    receiver = Receiver()
+    api_node = cluster.node("-o", "webhook_private_targets=1", role="api")
+    cluster.node("-o", "webhook_private_targets=1", role="engine")
+    api = api_node.api()
+    try:
+        hook = api.post("/v2/webhooks", {"url": receiver.url(), "types": ["order.completed"]})
+        assert hook.status_code == 201, hook.text
+        path = "/v2/webhooks/" + hook.json()["id"]
+        first = api.order()["id"]
+        wait_for(lambda: [got for got in receiver.got if got.json["data"]["id"] == first], 20, "the first delivery")
+        # Changed there, seen here: where to, and whether at all.
+        assert api.call("PATCH", path, json={"url": receiver.url("/other")}).status_code == 200
+        second = api.order()["id"]
+        wait_for(lambda: [got for got in receiver.got if got.path == "/other" and got.json["data"]["id"] == second], 20, "the second, elsewhere")
+        assert api.delete(path).status_code == 204
+        count = len(receiver.got)
+        third = api.order()["id"]
+        fourth = api.post("/v2/webhooks", {"url": receiver.url("/third"), "types": ["order.completed"]}).json()["id"]
+        assert fourth
+        last = api.order()["id"]
+        wait_for(lambda: [got for got in receiver.got if got.path == "/third" and got.json["data"]["id"] == last], 20, "a new one's delivery")
+        assert not [got for got in receiver.got[count:] if got.json["data"]["id"] == third]
+    finally:
+        receiver.close()
+
+
+def test_a_webhook_goes_on_when_the_node_that_serves_it_dies(cluster):
+    receiver = Receiver()
+    options = ("-o", "webhook_private_targets=1")
+    api_node = cluster.node(*options, role="api")
+    engine = cluster.node(*options, role="engine")
+    api = api_node.api()
+    try:
+        assert api.post("/v2/webhooks", {"url": receiver.url(), "types": ["order.completed"]}).status_code == 201
+        seen = [api.order()["id"]]
+        wait_for(lambda: len(receiver.got) >= 1, 20, "the first delivery")
+        engine.kill()
+        seen += [api.post("/v2/orders", order_body()).json()["id"] for _ in range(3)]  # accepted; they wait for an engine
+        # Its number is taken over, and with it what it had: nobody waits for a lease of a dead one.
+        heir = cluster.node(*options, role="engine")
+        assert heir.number == engine.number
+        seen.append(api.order()["id"])
+        wait_for(lambda: {got.json["data"]["id"] for got in receiver.got} >= set(seen), 30, "what came after")
+        sequences = [got.json["sequence"] for got in receiver.got]
+        assert sorted(set(sequences)) == [s for i, s in enumerate(sequences) if s not in sequences[:i]]  # in order, but for repeats
+    finally:
+        receiver.close()
+
+
+def test_a_sandboxs_clock_is_moved_on_one_node_at_a_time(cluster):
+    first, second = cluster.node(), cluster.node()
+    partner = (cluster.env["SANDBOX_CLIENT_ID"], cluster.env["SANDBOX_CLIENT_SECRET"])
+    here, there = first.api(first.token(*partner)), second.api(second.token(*partner))
+    psim = next(s["iccid"] for s in here.get("/v2/sandbox/sims?page_size=100").json()["data"] if s["sim_type"] == "PSIM" and s["activated"])
+    running = []  # not one that waits for its first byte
+    for product in here.get("/v2/products?page_size=100").json()["data"]:
+        order = here.order(product=product["id"], iccid=psim) if "PSIM" in product["sim_type"] and not running else {"status": None}
+        if order["status"] == "COMPLETED":
+            shown = here.get("/v2/subscriptions/" + order["output"]["subscription_id"]).json()
+            running += [shown["id"]] if shown["status"] == "ACTIVE" else []
+    moved = there.post("/v2/sandbox/clock", {"advance": "P400D"})
+    assert moved.status_code == 200, moved.text
+    ahead = moved.json()["ahead_seconds"]
+    assert abs(here.get("/v2/sandbox/clock").json()["ahead_seconds"] - ahead) <= 1
+    subscription = here.get("/v2/subscriptions/" + running[0]).json()
+    assert subscription["status"] == "EXPIRED"
+    # As if the other node were at it, and then as if it had died.
+    (number,) = cluster.ask("SELECT id FROM partner WHERE client_id = '" + partner[0] + "'")[0]
+    held = cluster.ask(f"SELECT value FROM meta WHERE name = 'sandbox {number}'")
+    assert held == [["0"]]
+    until = int((time.time() + 3) * 1000)
+    cluster.ask(f"UPDATE meta SET value = {until} * 1024 + 900 WHERE name = 'sandbox {number}'")
+    assert here.post("/v2/sandbox/clock", {"advance": "P1D"}).status_code == 409
+    assert here.delete("/v2/sandbox/data").status_code == 409
+    wait_for(lambda: here.post("/v2/sandbox/clock", {"advance": "P1D"}).status_code == 200, 20, "the dead node's hold to end")
+    assert there.delete("/v2/sandbox/data").status_code in (200, 204)
+
+
+def test_a_node_whose_number_went_to_another_ends(cluster):
+    node = cluster.node()
+    node.lost = True
+    cluster.ask(f"UPDATE node SET instance = instance / 2 + 1 WHERE number = {node.number}")
+    assert node.process.wait(60) == 1
+    assert node.said("node.lost")
