@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "core/order.h"
 #include "core/task.h"
+#include "store/store_idem.h"
 
 static const short metered_codes[METER_CODES] = {200, 201, 202, 204, 400, 401, 403, 404, 405, 406,
                                                  409, 410, 413, 415, 422, 429, 431, 500, 503};
@@ -161,6 +162,14 @@ static bool is_fault_of_body(enum err_kind kind) {
     return kind == ERR_MALFORMED || kind == ERR_INVALID;
 }
 
+static void job_ahead(struct tx *tx, void *ctx) {
+    struct call *c = ctx;
+    if (c->idem)
+        store_idem_ahead(tx, c->partner.id, c->idem->key);
+    if (c->route->ahead && c->failed == ERR_NONE)
+        c->route->ahead(c, tx);
+}
+
 static enum err_kind job_run(struct tx *tx, void *ctx, struct err *err) {
     struct call *c = ctx;
     return c->idem ? idem_run(c, tx, err) : call_work(c, tx, err);
@@ -251,6 +260,7 @@ static enum http_answer call_go(struct call *c) {
     if (job) {
         struct err err = {0}; // the call's own may be what it waits with
         c->job.run = job_run;
+        c->job.ahead = job_ahead;
         c->job.done = job_done;
         c->job.ctx = c;
         enum err_kind kind = store_submit(c->api->o.store, &c->job, &err);

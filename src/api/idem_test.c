@@ -53,7 +53,7 @@ static void deed_reply(struct call *c) {
 static const struct route routes[] = {
     {HTTP_POST, "/v2/deeds", ACCESS_PARTNER, "deeds", WORK_WRITE, BODY_JSON_OPTIONAL, deed_parse, deed_work, deed_reply},
     {HTTP_POST, "/v2/orders", ACCESS_PARTNER, "orders", WORK_WRITE, BODY_JSON, order_create_parse, order_create_work, order_create_reply,
-     true},
+     .work_despite_faults = true},
     {HTTP_GET, "/v2/orders", ACCESS_PARTNER, "orders", WORK_READ, BODY_NONE, order_list_parse, order_list_work, order_list_reply},
     {HTTP_PUT, "/v2/sims/{iccid}/preferences/notifications/{type}", ACCESS_PARTNER, "preferences", WORK_WRITE, BODY_JSON,
      preference_put_parse, preference_put_work, preferences_reply},

@@ -6,6 +6,7 @@
 #include "api/resource.h"
 #include "render/render.h"
 #include "store/store_order.h"
+#include "store/store_sim.h"
 
 // ---- POST /v2/orders ----
 
@@ -24,6 +25,12 @@ enum err_kind order_create_parse(struct call *c, struct err *err) {
     s->asked.correlation_id = c->correlation_id;
     order_rules(&s->asked, &c->partner, err);
     return err->kind;
+}
+
+void order_create_ahead(struct call *c, struct tx *tx) {
+    const struct order_create *s = c->state;
+    if (s->asked.iccid != ICCID_NONE)
+        store_sim_ahead(tx, s->asked.iccid);
 }
 
 enum err_kind order_create_work(struct call *c, struct tx *tx, struct err *err) {

@@ -9,6 +9,7 @@
 
 // POST /v2/orders: WORK_WRITE, work_despite_faults
 enum err_kind order_create_parse(struct call *c, struct err *err);
+void order_create_ahead(struct call *c, struct tx *tx);
 enum err_kind order_create_work(struct call *c, struct tx *tx, struct err *err);
 void order_create_reply(struct call *c);
 

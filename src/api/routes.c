@@ -32,7 +32,7 @@ const struct route api_routes[] = {
     {HTTP_GET,  "/auth/realms/{realm}/.well-known/openid-configuration", ACCESS_PUBLIC, "token", WORK_NONE, BODY_NONE, realm_parse, NULL,       token_discovery_reply},
 
     // ---- partners: orders ----
-    {HTTP_POST, "/v2/orders",      ACCESS_PARTNER, "orders", WORK_WRITE, BODY_JSON, order_create_parse, order_create_work, order_create_reply, true},
+    {HTTP_POST, "/v2/orders",      ACCESS_PARTNER, "orders", WORK_WRITE, BODY_JSON, order_create_parse, order_create_work, order_create_reply, .ahead = order_create_ahead, .work_despite_faults = true},
     {HTTP_GET,  "/v2/orders",      ACCESS_PARTNER, "orders", WORK_READ,  BODY_NONE, order_list_parse,   order_list_work,   order_list_reply},
     {HTTP_GET,  "/v2/orders/{id}", ACCESS_PARTNER, "orders", WORK_READ,  BODY_NONE, order_get_parse,    order_get_work,    order_get_reply},
     {HTTP_GET,  "/v2/orders/{id}/timeline", ACCESS_PARTNER, "orders", WORK_READ, BODY_NONE, NULL, order_timeline_work, order_timeline_reply},

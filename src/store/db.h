@@ -6,9 +6,10 @@
  * Statements are rows of one table (statements.h), all prepared at open, so that a typo fails at start. Parameters are numbered ?1, ?2 ...;
  * a driver translates what its database says in other words (db_pg_sql.h).
  *
- * A connection belongs to one thread at a time. Writing statements may be deferred by the driver until the next read of the same tables or
- * the commit (PostgreSQL batches them); so a writing verb learns of a conflict either from db_exec or, at the latest, from db_commit, and
- * the store then runs the jobs one by one. Statements whose number of changed rows matters are marked DB_NOW and never deferred.
+ * A connection belongs to one thread at a time. While `defer` is set, writing statements may be put off by the driver until the next read
+ * that could see them, or the commit (PostgreSQL batches them); so a conflict may come up late, at a call that has nothing to do with it
+ * (`late`) or at the commit, and the store then runs the jobs one by one without. Statements whose number of changed rows matters are marked
+ * DB_NOW and never put off.
  *
  * Errors: ERR_CONFLICT a constraint is broken (that statement alone had no effect), ERR_UNAVAILABLE disk, lock or connection trouble,
  * ERR_CORRUPT the database's bytes are damaged, ERR_RETRY run the transaction again, ERR_INTERNAL our SQL is wrong. After any but
@@ -74,6 +75,8 @@ struct db_driver {
     enum err_kind (*next)(struct db *db, int statement, bool *more, struct err *err);
     struct db_value (*column)(struct db *db, int statement, int column);
     void (*finish)(struct db *db, int statement);
+    // Says that a query will be asked for, before any statement of the transaction: so many are answered at once. NULL: of no use.
+    void (*ahead)(struct db *db, int statement, const struct db_value *params, size_t n);
     // SQL text, several statements: migrations.
     enum err_kind (*script)(struct db *db, const char *sql, struct err *err);
     // Whether all rows, indexes and references are whole: ERR_CORRUPT with the first complaint. Reads everything.
@@ -97,6 +100,8 @@ struct db_driver {
 #define DB_TELL_MAX 7800
 struct db {
     const struct db_driver *driver;
+    bool defer;  // set by the store before begin
+    bool late;   // set by the driver until the next begin: what failed was put off
     bool others; // set by a writer's begin: somebody else has written since its last commit; what it remembers counts no more
 };
 

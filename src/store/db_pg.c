@@ -30,6 +30,7 @@
 #include "base/log.h"
 #include "base/rng.h"
 #include "store/db.h"
+#include "store/db_pg_many.h"
 #include "store/db_pg_sql.h"
 
 #define VERSION_MIN 150000
@@ -45,6 +46,12 @@
 #define MIGRATION_LOCK "8390880576440238080" // "topupd", as a number
 
 enum { OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_TEXT = 25 };
+
+// What is gathered while the store lets us (db.defer), in the order in which it is written: what is referred to comes first.
+static const enum statement gathered[] = {ST_ORDER_INSERT, ST_TASK_INSERT, ST_SUBSCRIPTION_INSERT, ST_EVENT_INSERT, ST_IDEM_INSERT};
+// What can be asked for ahead.
+static const enum statement asked[] = {ST_IDEM_GET, ST_SIM_GET, ST_SIM_OPEN, ST_TASK_FIRST_OPEN};
+#define GATHERED_MAX 8192 // rows of one statement
 
 // What is no domain verb's.
 enum control {
@@ -91,6 +98,21 @@ static const struct {
     [CTL_LISTEN] = {"listen", "SELECT 'topupd_' || 'turn'::regclass::oid"},
 };
 
+// The rows of a query. Those of one that was asked for ahead stand among others'.
+struct rows {
+    PGresult *res;
+    int row, end; // the row at hand, before the first; behind the last
+    int skip;     // columns
+    bool shared;  // not ours to clear
+};
+
+// What was asked for ahead of a statement.
+struct ahead {
+    PGresult *res; // once it was fetched
+    int *row_of;   // each asked; -1: none
+    int cap;
+};
+
 struct prepared {
     int n;
     uint8_t type[PARAMS_MAX]; // OIDs, all small
@@ -112,8 +134,13 @@ struct db_pg {
     int64_t id, turn, turn_committed;
     int sent;    // calls whose results are still to come
     bool behind; // they are on their way, with a sync after them
-    PGresult *result[STATEMENTS];
-    int row[STATEMENTS]; // of it; -1 before the first
+    struct rows rows[STATEMENTS];
+    struct many many[STATEMENTS]; // of `gathered` and `asked`
+    struct keys touched;          // what is gathered would change the answer to these
+    bool touched_all;
+    struct keys ahead_keys; // value: its number, from 0
+    struct ahead ahead[ARRAY_LEN(asked)];
+    bool fetched;
     struct prepared statement[STATEMENTS], control[CONTROLS];
 };
 
@@ -247,9 +274,14 @@ static bool is_good(const PGresult *res) {
     return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 }
 
-// Takes the results of all calls on their way, up to the sync after them. `at`: the call whose result is wanted, in *wanted. The first that
-// went wrong says why; *failed is its number, or -1.
-static enum err_kind take_all(struct db_pg *d, int ms, const char *what, int at, PGresult **wanted, int *failed, struct err *err) {
+// Which results are wanted: of `n` calls from number `at` on.
+struct wanted {
+    int at, n;
+    PGresult **res;
+};
+
+// Takes the results of all calls on their way, up to the sync after them. The first that went wrong says why; *failed is its number, or -1.
+static enum err_kind take_all(struct db_pg *d, int ms, const char *what, struct wanted wanted, int *failed, struct err *err) {
     enum err_kind kind = ERR_NONE;
     int n = d->sent;
     *failed = -1;
@@ -280,8 +312,8 @@ static enum err_kind take_all(struct db_pg *d, int ms, const char *what, int at,
                 return kind;
             }
         }
-        if (i == at && wanted && is_good(res))
-            *wanted = res;
+        if (i >= wanted.at && i < wanted.at + wanted.n && is_good(res))
+            wanted.res[i - wanted.at] = res;
         else
             PQclear(res);
         k = await(d, ms, &res, err);
@@ -293,19 +325,23 @@ static enum err_kind take_all(struct db_pg *d, int ms, const char *what, int at,
 }
 
 // Sends what was put and waits for it.
-static enum err_kind go(struct db_pg *d, int ms, const char *what, int at, PGresult **wanted, int *failed, struct err *err) {
+static enum err_kind go_for(struct db_pg *d, int ms, const char *what, struct wanted wanted, int *failed, struct err *err) {
     *failed = -1;
     if (!PQpipelineSync(d->c)) {
         *failed = 0;
         return lost(d, PQerrorMessage(d->c), err);
     }
-    return take_all(d, ms, what, at, wanted, failed, err);
+    return take_all(d, ms, what, wanted, failed, err);
+}
+
+static enum err_kind go(struct db_pg *d, int ms, const char *what, int at, PGresult **res, int *failed, struct err *err) {
+    return go_for(d, ms, what, (struct wanted){at, res ? 1 : 0, res}, failed, err);
 }
 
 // What was sent at the end of the transaction before, and not waited for.
 static enum err_kind catch_up(struct db_pg *d, struct err *err) {
     int failed;
-    return d->behind ? take_all(d, ANSWER_MS, "end", -1, NULL, &failed, err) : ERR_NONE;
+    return d->behind ? take_all(d, ANSWER_MS, "end", (struct wanted){0}, &failed, err) : ERR_NONE;
 }
 
 // ---- connecting ----
@@ -375,7 +411,8 @@ static enum err_kind settings(struct db_pg *d, struct err *err) {
     // Rows are met by their keys: a plan made while a table was still empty must not read all of it later.
     // A statement_timeout would also end a commit's wait for its synchronous standby, which to us looks like a commit.
     snprintf(sql, sizeof sql,
-             "SET client_encoding = 'UTF8'; SET enable_seqscan = off; SET jit = off; SET statement_timeout = 0; SET lock_timeout = %d;"
+             "SET client_encoding = 'UTF8'; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = "
+             "off; SET statement_timeout = 0; SET lock_timeout = %d;"
              "SET idle_in_transaction_session_timeout = %d; SET client_min_messages = error; SET default_transaction_isolation = 'read "
              "committed'",
              LOCK_MS, d->writer ? IDLE_MS : ANSWER_MS * 3);
@@ -439,6 +476,39 @@ static bool is_ours(const struct db_pg *d, int statement) {
     return d->writer || !(statements[statement].flags & DB_WRITES);
 }
 
+#define MANY_NAME_MAX 64
+static void many_name(enum statement st, char out[MANY_NAME_MAX]) {
+    snprintf(out, MANY_NAME_MAX, "many_%s", statements[st].name);
+}
+
+// The forms for many rows: their types are those of the forms for one.
+static enum err_kind prepare_many(struct db_pg *d, struct err *err) {
+    struct buf sql;
+    enum err_kind kind = ERR_NONE;
+    buf_init(&sql, 1 << 16);
+    for (int i = 0; i < STATEMENTS && !kind; i++) {
+        char types[PARAMS_MAX + 1], name[MANY_NAME_MAX];
+        const struct prepared *p = &d->statement[i];
+        if (!pg_texts[i].many)
+            continue;
+        for (int k = 0; k < p->n; k++)
+            types[k] = p->type[k] == OID_INT8 ? 'i' : p->type[k] == OID_INT2 ? 's' : p->type[k] == OID_TEXT ? 't' : 'b';
+        types[p->n] = 0;
+        buf_clear(&sql);
+        db_pg_translate_many((enum statement)i, types, &sql);
+        buf_add_char(&sql, '\0');
+        many_name((enum statement)i, name);
+        if (!PQsendPrepare(d->c, name, sql.p, 0, NULL))
+            kind = lost(d, PQerrorMessage(d->c), err);
+        d->sent++;
+        if (!d->many[i].column)
+            many_init(&d->many[i], p->n);
+    }
+    buf_release(&sql);
+    int failed;
+    return kind ? kind : go(d, ANSWER_MS, "prepare many", -1, NULL, &failed, err);
+}
+
 static enum err_kind prepare_all(struct db_pg *d, struct err *err) {
     struct buf sql;
     buf_init(&sql, 1 << 16);
@@ -464,7 +534,9 @@ static enum err_kind prepare_all(struct db_pg *d, struct err *err) {
     if (kind)
         return kind;
     int failed;
-    kind = take_all(d, ANSWER_MS, "prepare", -1, NULL, &failed, err);
+    kind = take_all(d, ANSWER_MS, "prepare", (struct wanted){0}, &failed, err);
+    if (!kind && d->writer)
+        kind = prepare_many(d, err);
     d->prepared = !kind;
     return kind;
 }
@@ -512,12 +584,45 @@ static enum err_kind reconnect(struct db_pg *d, struct err *err) {
     return kind;
 }
 
+static void drop_rows(struct db_pg *d) {
+    for (int i = 0; i < STATEMENTS; i++) {
+        if (!d->rows[i].shared)
+            PQclear(d->rows[i].res);
+        d->rows[i] = (struct rows){0};
+    }
+}
+
+static void drop_gathered(struct db_pg *d) {
+    for (size_t i = 0; i < ARRAY_LEN(gathered); i++)
+        many_clear(&d->many[gathered[i]]);
+    keys_clear(&d->touched);
+    d->touched_all = false;
+}
+
+static void drop_ahead(struct db_pg *d) {
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        PQclear(d->ahead[i].res);
+        d->ahead[i].res = NULL;
+        many_clear(&d->many[asked[i]]);
+    }
+    keys_clear(&d->ahead_keys);
+    d->fetched = false;
+}
+
 static void pg_close(struct db *db) {
     if (!db)
         return;
     struct db_pg *d = pg_of(db);
-    for (int i = 0; i < STATEMENTS; i++)
-        PQclear(d->result[i]);
+    drop_rows(d);
+    for (int i = 0; i < STATEMENTS; i++) {
+        if (d->many[i].column)
+            many_release(&d->many[i]);
+    }
+    drop_ahead(d);
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++)
+        free(d->ahead[i].row_of);
+    keys_release(&d->touched);
+    keys_release(&d->ahead_keys);
     PQfinish(d->c);
     free(d->location);
     free(d);
@@ -532,6 +637,8 @@ static enum err_kind pg_open(const struct db_driver *self, const char *location,
     d->may_create = may_create;
     d->id = (int64_t)(rng_u64(&rng_system) >> 1);
     d->turn_committed = -1;
+    keys_init(&d->touched);
+    keys_init(&d->ahead_keys);
     enum err_kind kind = connect(d, err);
     if (!kind && writer) {
         char value[16];
@@ -634,10 +741,9 @@ static void pg_rollback(struct db *db) {
     d->in_transaction = false;
     bool begun = d->begun;
     d->begun = d->broken = d->before_job = false;
-    for (int i = 0; d->gone && i < STATEMENTS; i++) {
-        PQclear(d->result[i]);
-        d->result[i] = NULL;
-    }
+    drop_rows(d);
+    drop_gathered(d);
+    drop_ahead(d);
     if (d->gone || !begun)
         return;
     if (!d->prepared) {
@@ -652,9 +758,12 @@ static void pg_rollback(struct db *db) {
     }
 }
 
+static enum err_kind put_gathered(struct db_pg *d, struct err *err);
+
 static enum err_kind pg_begin(struct db *db, struct err *err) {
     struct db_pg *d = pg_of(db);
     CHECK(!d->in_transaction);
+    db->late = false;
     if (!d->prepared) { // a migration: one node at a time
         enum err_kind kind = simple(d, "BEGIN; SELECT pg_advisory_xact_lock(" MIGRATION_LOCK ")", NULL, err);
         d->in_transaction = d->begun = !kind;
@@ -732,12 +841,16 @@ static enum err_kind pg_commit(struct db *db, struct err *err) {
     if (d->broken)
         return refuse_broken(d, err);
     PGresult *res = NULL;
-    int failed = -1, at = d->sent;
-    enum err_kind kind = put_control(d, CTL_COMMIT, err);
+    int failed = -1;
+    enum err_kind kind = put_gathered(d, err);
+    int at = d->sent;
+    if (!kind)
+        kind = put_control(d, CTL_COMMIT, err);
     if (kind)
         return kind;
     kind = go(d, ANSWER_MS, "commit", at, &res, &failed, err);
-    if (d->gone && (failed < 0 || failed >= at)) {
+    db->late = failed >= 0 && failed < at;
+    if (d->gone) { // wherever the answers stopped: it was sent
         PQclear(res);
         kind = find_out(d, err);
     } else if (!kind) {
@@ -750,6 +863,7 @@ static enum err_kind pg_commit(struct db *db, struct err *err) {
         return kind;
     d->turn_committed = d->turn;
     d->in_transaction = d->begun = d->broken = d->before_job = false;
+    drop_ahead(d);
     return ERR_NONE;
 }
 
@@ -789,15 +903,126 @@ static enum err_kind begin_if_not_begun(struct db_pg *d, struct err *err) {
     return put_control(d, CTL_BEGIN_READ, err);
 }
 
+static void spoil_one(struct db_pg *d, int tag, const struct db_value *params, size_t n, bool gather) {
+    struct key *k = keys_find(&d->ahead_keys, tag, params, n);
+    if (k)
+        k->value = -1;
+    if (!gather)
+        return;
+    keys_add(&d->touched, tag, params, n, 0);
+    if (!keys_find(&d->touched, tag, params, n))
+        d->touched_all = true;
+}
+
+// What was asked for ahead and is different once this is written. `gather`: it will be only later.
+static void spoil(struct db_pg *d, int statement, const struct db_value *params, bool gather) {
+    switch (statement) {
+    case ST_IDEM_INSERT:
+        spoil_one(d, ST_IDEM_GET, params, 2, gather); // partner, key
+        return;
+    case ST_TASK_INSERT:
+        spoil_one(d, ST_SIM_OPEN, &params[3], 1, gather);
+        spoil_one(d, ST_TASK_FIRST_OPEN, &params[3], 1, gather);
+        return;
+    case ST_SUBSCRIPTION_INSERT:
+        spoil_one(d, ST_SIM_OPEN, &params[2], 1, gather);
+        return;
+    case ST_SIM_UPDATE_LIFE:
+        spoil_one(d, ST_SIM_GET, params, 1, gather);
+        return;
+    case ST_ORDER_INSERT:
+    case ST_EVENT_INSERT:
+    case ST_SEQUENCE_SET:
+    case ST_CAP_ADD:
+    case ST_NUMBER_SET:
+    case ST_PING:
+    case ST_TASK_TELL:
+    case ST_NOTIFICATION_QUEUE:
+        return;
+    default:
+        drop_ahead(d);
+    }
+}
+
+// Sends the forms for many rows, with all rows that are gathered; they are not waited for.
+static enum err_kind put_many(struct db_pg *d, enum statement st, struct err *err) {
+    struct many *m = &d->many[st];
+    const char *values[PARAMS_MAX];
+    int lengths[PARAMS_MAX], formats[PARAMS_MAX];
+    char name[MANY_NAME_MAX];
+    if (!many_finish(m, d->statement[st].type))
+        return err_set(err, ERR_INTERNAL, "no memory for the rows of a transaction");
+    for (int i = 0; i < m->n; i++) {
+        values[i] = m->column[i].p;
+        lengths[i] = (int)m->column[i].n;
+        formats[i] = 1;
+    }
+    many_name(st, name);
+    if (!PQsendQueryPrepared(d->c, name, m->n, values, lengths, formats, 1))
+        return lost(d, PQerrorMessage(d->c), err);
+    d->sent++;
+    many_clear(m);
+    return ERR_NONE;
+}
+
+static enum err_kind put_gathered(struct db_pg *d, struct err *err) {
+    enum err_kind kind = ERR_NONE;
+    for (size_t i = 0; i < ARRAY_LEN(gathered) && !kind; i++) {
+        if (d->many[gathered[i]].rows > 0)
+            kind = put_many(d, gathered[i], err);
+    }
+    drop_gathered(d);
+    return kind;
+}
+
+static bool is_gathered(int statement) {
+    for (size_t i = 0; i < ARRAY_LEN(gathered); i++) {
+        if ((int)gathered[i] == statement)
+            return true;
+    }
+    return false;
+}
+
+static enum err_kind gather(struct db_pg *d, int statement, const struct db_value *params, struct err *err) {
+    struct many *m = &d->many[statement];
+    many_add(m, d->statement[statement].type, params);
+    return m->rows >= GATHERED_MAX ? put_gathered(d, err) : ERR_NONE;
+}
+
+// Whether it need not be done at once. *kind: how it went.
+static bool put_off(struct db_pg *d, int statement, const struct db_value *params, size_t n, enum err_kind *kind, struct err *err) {
+    if (statement == ST_EVENT_INSERT_MANY) { // several in one: for us they are like others
+        size_t one = (size_t)d->statement[ST_EVENT_INSERT].n;
+        *kind = ERR_NONE;
+        for (size_t i = 0; i < n && !*kind; i += one)
+            *kind = gather(d, ST_EVENT_INSERT, params + i, err);
+        return true;
+    }
+    bool gathers = is_gathered(statement);
+    if (!gathers && statement != ST_SEQUENCE_SET && statement != ST_NUMBER_SET && statement != ST_CAP_ADD)
+        return false;
+    spoil(d, statement, params, gathers);
+    *kind = gathers ? gather(d, statement, params, err) : put(d, statement, 0, params, n, err);
+    return true;
+}
+
 static enum err_kind pg_exec(struct db *db, int statement, const struct db_value *params, size_t n, int64_t *changed, struct err *err) {
     struct db_pg *d = pg_of(db);
     CHECK(d->in_transaction && d->writer);
     if (d->broken)
         return refuse_broken(d, err);
+    enum err_kind kind = ERR_NONE;
+    if (db->defer && !changed && put_off(d, statement, params, n, &kind, err))
+        return kind;
     bool guarded = !pg_texts[statement].sure;
     PGresult *res = NULL;
     int failed = -1;
-    enum err_kind kind = guarded ? put_control(d, CTL_ONE, err) : ERR_NONE;
+    spoil(d, statement, params, false);
+    if (!pg_texts[statement].apart)
+        kind = put_gathered(d, err);
+    int first = d->sent;
+    if (!kind && guarded)
+        kind = put_control(d, CTL_ONE, err);
     int at = d->sent;
     if (!kind)
         kind = put(d, statement, 0, params, n, err);
@@ -811,8 +1036,7 @@ static enum err_kind pg_exec(struct db *db, int statement, const struct db_value
     PQclear(res);
     if (!kind && changed)
         *changed = count;
-    if (failed >= 0 && failed < at)
-        d->before_job = d->gone; // the savepoint itself
+    db->late = db->late || (failed >= 0 && failed < first);
     if (kind == ERR_CONFLICT && guarded && failed == at) {
         struct err why = {0};
         enum err_kind back = put_control(d, CTL_ONE_UNDO, &why);
@@ -829,20 +1053,117 @@ static enum err_kind pg_exec(struct db *db, int statement, const struct db_value
     return kind;
 }
 
+// ---- queries ----
+
+static void pg_ahead(struct db *db, int statement, const struct db_value *params, size_t n) {
+    struct db_pg *d = pg_of(db);
+    struct many *m = &d->many[statement];
+    if (!m->column || d->fetched || d->broken)
+        return;
+    if (keys_add(&d->ahead_keys, statement, params, n, m->rows))
+        many_add(m, d->statement[statement].type, params);
+}
+
+// Puts the rows that came in the order in which they were asked for.
+static void sort_ahead(struct ahead *a, int rows) {
+    if (a->cap < rows) {
+        free(a->row_of);
+        a->cap = rows;
+        a->row_of = xcalloc((size_t)rows, sizeof *a->row_of);
+    }
+    for (int i = 0; i < rows; i++)
+        a->row_of[i] = -1;
+    for (int i = 0; i < PQntuples(a->res); i++) {
+        uint64_t number;
+        memcpy(&number, PQgetvalue(a->res, i, 0), sizeof number);
+        number = be64toh(number);
+        CHECK(number >= 1 && number <= (uint64_t)rows);
+        a->row_of[number - 1] = i;
+    }
+}
+
+// All that was asked for ahead, of every statement, in one round trip.
+static enum err_kind fetch_ahead(struct db_pg *d, struct err *err) {
+    int rows[ARRAY_LEN(asked)], failed, n = 0, first = d->sent;
+    PGresult *res[ARRAY_LEN(asked)] = {0};
+    enum err_kind kind = ERR_NONE;
+    d->fetched = true;
+    for (size_t i = 0; i < ARRAY_LEN(asked) && !kind; i++) {
+        rows[i] = d->many[asked[i]].rows;
+        if (rows[i] > 0) {
+            kind = put_many(d, asked[i], err);
+            n++;
+        }
+    }
+    if (!kind)
+        kind = go_for(d, ANSWER_MS, "ahead", (struct wanted){first, n, res}, &failed, err);
+    if (kind) {
+        d->db.late = d->db.late || (!d->gone && failed < first);
+        for (size_t i = 0; i < ARRAY_LEN(asked); i++)
+            PQclear(res[i]);
+        return kind;
+    }
+    n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        if (rows[i] > 0) {
+            d->ahead[i].res = res[n++];
+            sort_ahead(&d->ahead[i], rows[i]);
+        }
+    }
+    return ERR_NONE;
+}
+
+// Whether the answer is there already, or comes now with all the others. Each is given out once.
+static bool answered_ahead(struct db_pg *d, int statement, const struct db_value *params, size_t n, enum err_kind *kind, struct err *err) {
+    struct key *k = keys_find(&d->ahead_keys, statement, params, n);
+    if (!k || k->value < 0)
+        return false;
+    *kind = d->fetched ? ERR_NONE : fetch_ahead(d, err);
+    for (size_t i = 0; i < ARRAY_LEN(asked) && !*kind; i++) {
+        if ((int)asked[i] != statement)
+            continue;
+        int row = d->ahead[i].row_of[k->value];
+        d->rows[statement] = (struct rows){.res = d->ahead[i].res, .row = row - 1, .end = row + 1, .skip = 1, .shared = true};
+        if (row < 0)
+            d->rows[statement].row = d->rows[statement].end = 0;
+    }
+    k->value = -1;
+    return true;
+}
+
+// Whether what is gathered might change its answer.
+static bool is_touched(const struct db_pg *d, int statement, const struct db_value *params, size_t n) {
+    if (pg_texts[statement].apart)
+        return false;
+    if (pg_texts[statement].many)
+        return d->touched_all || keys_find(&d->touched, statement, params, n) != NULL;
+    if (statement == ST_ORDER_BY_REFERENCE || statement == ST_ORDER_REFERENCES || statement == ST_ORDER_GET)
+        return d->many[ST_ORDER_INSERT].rows > 0;
+    return true;
+}
+
 static enum err_kind pg_query(struct db *db, int statement, const struct db_value *params, size_t n, struct err *err) {
     struct db_pg *d = pg_of(db);
-    CHECK(d->in_transaction && !d->result[statement]);
+    CHECK(d->in_transaction && !d->rows[statement].res);
     if (d->broken)
         return refuse_broken(d, err);
     PGresult *res = NULL;
     int failed;
-    bool first = !d->begun;
-    enum err_kind kind = begin_if_not_begun(d, err);
+    bool begins = !d->begun;
+    enum err_kind kind = ERR_NONE;
+    if (answered_ahead(d, statement, params, n, &kind, err))
+        return kind;
+    kind = begin_if_not_begun(d, err);
+    if (!kind && is_touched(d, statement, params, n))
+        kind = put_gathered(d, err);
+    int first = d->sent;
     if (!kind)
         kind = put(d, statement, 0, params, n, err);
-    if (!kind)
-        kind = go(d, limit_of(statement), statements[statement].name, d->sent - 1, &res, &failed, err);
-    if (kind && d->gone && first && !d->writer) { // nothing has been read yet: on another connection, then
+    if (!kind) {
+        kind = go(d, limit_of(statement), statements[statement].name, first, &res, &failed, err);
+        db->late = db->late || (d->writer && !d->gone && failed >= 0 && failed < first);
+    }
+    if (kind && d->gone && begins && !d->writer) { // nothing has been read yet: on another connection, then
         err_clear(err);
         kind = reconnect(d, err);
         if (!kind)
@@ -854,22 +1175,23 @@ static enum err_kind pg_query(struct db *db, int statement, const struct db_valu
     }
     if (kind)
         return kind;
-    d->result[statement] = res;
-    d->row[statement] = -1;
+    d->rows[statement] = (struct rows){.res = res, .row = -1, .end = PQntuples(res)};
     return ERR_NONE;
 }
 
 static enum err_kind pg_next(struct db *db, int statement, bool *more, struct err *err) {
-    struct db_pg *d = pg_of(db);
+    struct rows *r = &pg_of(db)->rows[statement];
     (void)err;
-    *more = ++d->row[statement] < PQntuples(d->result[statement]);
+    *more = r->row + 1 < r->end;
+    r->row += *more;
     return ERR_NONE;
 }
 
 static struct db_value pg_column(struct db *db, int statement, int column) {
-    struct db_pg *d = pg_of(db);
-    const PGresult *res = d->result[statement];
-    int row = d->row[statement];
+    const struct rows *r = &pg_of(db)->rows[statement];
+    const PGresult *res = r->res;
+    int row = r->row;
+    column += r->skip;
     if (PQgetisnull(res, row, column))
         return db_null();
     const char *p = PQgetvalue(res, row, column);
@@ -901,9 +1223,10 @@ static struct db_value pg_column(struct db *db, int statement, int column) {
 }
 
 static void pg_finish(struct db *db, int statement) {
-    struct db_pg *d = pg_of(db);
-    PQclear(d->result[statement]);
-    d->result[statement] = NULL;
+    struct rows *r = &pg_of(db)->rows[statement];
+    if (!r->shared)
+        PQclear(r->res);
+    *r = (struct rows){0};
 }
 
 // ---- the rest ----
@@ -1023,6 +1346,7 @@ const struct db_driver db_pg = {
     .next = pg_next,
     .column = pg_column,
     .finish = pg_finish,
+    .ahead = pg_ahead,
     .script = pg_script,
     .check = pg_check,
     .upkeep = pg_upkeep,

@@ -14,7 +14,13 @@ const struct pg_text pg_texts[STATEMENTS] = {
 
     [ST_CAP_ADD] = {.sql = "INSERT INTO cap (partner_id, period, count) VALUES ($1, $2, greatest($3, 0)) ON CONFLICT (partner_id, period)"
                            " DO UPDATE SET count = greatest(cap.count + $3, 0)",
-                    .types = "iii"},
+                    .types = "iii",
+                    .apart = true},
+    [ST_CAP_GET] = {.apart = true},
+    [ST_PARTNER_GET] = {.apart = true},
+    [ST_PARTNER_BY_CLIENT] = {.apart = true},
+    [ST_PRODUCT_GET] = {.apart = true},
+    [ST_PRODUCT_BY_PUBLIC_ID] = {.apart = true},
 
     [ST_SIM_LIST] = {.types = "iiiiiii"},
     [ST_SIM_LIST_OF_PARTNER] = {.types = "iiiiiii"},
@@ -26,8 +32,12 @@ const struct pg_text pg_texts[STATEMENTS] = {
     [ST_SIM_STOCK_PROFILE] = {.sql = "SELECT iccid, partner_id, type, service, esim, imsi, msisdn, eid, matching_id, smdp, activated,"
                                      " modified FROM sim WHERE coalesce(partner_id, 0) = coalesce($1, 0) AND service = 0 AND type = 1"
                                      " AND esim = 1 ORDER BY iccid LIMIT 1",
-                              .types = "i"},
-    [ST_SIM_UPDATE_LIFE] = {.sure = true},
+                              .types = "i",
+                              .apart = true},
+    [ST_SIM_GET] = {.many = true, .apart = true},
+    [ST_SIM_OPEN] = {.many = true},
+    [ST_SIM_GIVE] = {.apart = true},
+    [ST_SIM_UPDATE_LIFE] = {.sure = true, .apart = true},
 
     [ST_ORDER_KEYS] = {.types = ORDER_LIST},
     [ST_ORDER_KEYS_COUNT] = {.types = ORDER_LIST},
@@ -41,9 +51,12 @@ const struct pg_text pg_texts[STATEMENTS] = {
     [ST_ORDER_KEYS_FAILED_COUNT] = {.types = ORDER_LIST},
     [ST_ORDER_KEYS_REFERENCE] = {.types = ORDER_LIST},
     [ST_ORDER_KEYS_REFERENCE_COUNT] = {.types = ORDER_LIST},
+    [ST_ORDER_INSERT] = {.many = true},
     [ST_ORDER_FINISH] = {.sure = true},
     [ST_ORDER_UPDATE] = {.sure = true},
 
+    [ST_TASK_INSERT] = {.many = true},
+    [ST_TASK_FIRST_OPEN] = {.many = true},
     [ST_TASK_UPDATE] = {.sure = true},
     [ST_TASK_TELL] = {.sql = "UPDATE task SET history = right(coalesce(history, '') || $2, $3::bigint::int) WHERE id = $1", .sure = true},
     [ST_TASK_DELETE] = {.sure = true},
@@ -55,6 +68,7 @@ const struct pg_text pg_texts[STATEMENTS] = {
     [ST_SUBSCRIPTION_KEYS_SIM_COUNT] = {.types = SUBSCRIPTION_LIST},
     [ST_SUBSCRIPTION_KEYS_EMAIL] = {.types = SUBSCRIPTION_LIST},
     [ST_SUBSCRIPTION_KEYS_EMAIL_COUNT] = {.types = SUBSCRIPTION_LIST},
+    [ST_SUBSCRIPTION_INSERT] = {.many = true},
     [ST_SUBSCRIPTION_USABLE] = {.types = "iii"},
     [ST_SUBSCRIPTION_UPDATE_BALANCE] = {.sure = true},
     [ST_SUBSCRIPTION_UPDATE] = {.sure = true},
@@ -63,19 +77,24 @@ const struct pg_text pg_texts[STATEMENTS] = {
     [ST_USAGE_UNRATED_COUNT] = {.types = "tii"},
 
     [ST_EVENT_FIND] = {.types = "iiiii"},
-    [ST_SEQUENCE_SET] = {.sure = true},
+    [ST_EVENT_INSERT] = {.many = true},
+    [ST_SEQUENCE_GET] = {.apart = true},
+    [ST_SEQUENCE_SET] = {.sure = true, .apart = true},
 
+    [ST_IDEM_GET] = {.many = true},
+    [ST_IDEM_INSERT] = {.many = true},
     [ST_IDEM_UPDATE] = {.sure = true},
     [ST_WEBHOOK_CLAIM] = {.sure = true},
     [ST_WEBHOOK_SETTLE] = {.sure = true},
-    [ST_NOTIFICATION_QUEUE] = {.types = "iiiii"},
+    [ST_NOTIFICATION_QUEUE] = {.types = "iiiii", .apart = true},
     [ST_NOTIFICATION_CLAIM] = {.sure = true},
     [ST_NOTIFICATION_AGAIN] = {.sure = true},
     [ST_NOTIFICATION_DONE] = {.sure = true},
     // A sum of integers has no bounds there.
     [ST_RATE_SUM] = {.sql = "SELECT coalesce(sum(taken), 0)::bigint FROM rate WHERE partner_id = $1 AND bucket = $2 AND period = $3"},
-    [ST_NUMBER_SET] = {.sure = true},
-    [ST_PING] = {.sure = true},
+    [ST_NUMBER_GET] = {.apart = true},
+    [ST_NUMBER_SET] = {.sure = true, .apart = true},
+    [ST_PING] = {.sure = true, .apart = true},
 };
 
 // Phrases, each tried where it may begin.
@@ -125,4 +144,71 @@ void db_pg_translate(enum statement st, struct buf *out) {
         }
         p += n;
     }
+}
+
+// ---- many rows at once ----
+
+static const char *type_name(char letter) {
+    return letter == 'i' ? "bigint" : letter == 's' ? "smallint" : letter == 't' ? "text" : "bytea";
+}
+
+// Parameters become columns: $3 is v.p3.
+static void add_columns(struct buf *out, struct str sql) {
+    for (size_t i = 0; i < sql.n; i++) {
+        if (sql.p[i] == '$')
+            buf_add_text(out, "v.p");
+        else
+            buf_add_char(out, sql.p[i]);
+    }
+}
+
+static void add_rows(struct buf *out, const char *types) {
+    size_t n = strlen(types);
+    buf_add_text(out, "unnest(");
+    for (size_t i = 0; i < n; i++) {
+        buf_add_text(out, i ? ", $" : "$");
+        buf_add_u64(out, i + 1);
+        buf_add_text(out, "::");
+        buf_add_text(out, type_name(types[i]));
+        buf_add_text(out, "[]");
+    }
+    buf_add_text(out, ")");
+}
+
+static void add_names(struct buf *out, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        buf_add_text(out, i ? ", p" : "p");
+        buf_add_u64(out, i + 1);
+    }
+}
+
+void db_pg_translate_many(enum statement st, const char *types, struct buf *out) {
+    static const char values[] = " VALUES (";
+    struct buf one;
+    buf_init(&one, 1 << 16);
+    db_pg_translate(st, &one);
+    buf_add_char(&one, '\0');
+    CHECK(!one.failed);
+    const char *at = strstr(one.p, values);
+    if (str_starts(str_of(one.p), "INSERT")) {
+        CHECK(at && one.p[one.n - 2] == ')');
+        const char *list = at + sizeof values - 1;
+        buf_add(out, one.p, (size_t)(at - one.p));
+        buf_add_text(out, " SELECT ");
+        add_columns(out, (struct str){list, (size_t)(one.p + one.n - 2 - list)});
+        buf_add_text(out, " FROM ");
+        add_rows(out, types);
+        buf_add_text(out, " AS v(");
+        add_names(out, strlen(types));
+        buf_add_text(out, ")");
+    } else {
+        buf_add_text(out, "SELECT v.i, t.* FROM ");
+        add_rows(out, types);
+        buf_add_text(out, " WITH ORDINALITY AS v(");
+        add_names(out, strlen(types));
+        buf_add_text(out, ", i), LATERAL (");
+        add_columns(out, (struct str){one.p, one.n - 1});
+        buf_add_text(out, ") AS t");
+    }
+    buf_release(&one);
 }

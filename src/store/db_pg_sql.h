@@ -15,10 +15,15 @@ struct pg_text {
     const char *sql;   // a text of its own; NULL: the common one, translated
     const char *types; // of its parameters, one letter each: i integer, t text, b bytes; NULL: PostgreSQL finds them out
     bool sure;         // breaks no constraint, whatever is written: needs no savepoint around it
+    bool many;         // there is a form of it for many rows at once
+    bool apart;        // touches nothing of what is put off: that need not be written before
 };
 extern const struct pg_text pg_texts[STATEMENTS];
 
 // Adds the statement as PostgreSQL takes it.
 void db_pg_translate(enum statement st, struct buf *out);
+// The same for many rows at once: each parameter is an array of its type (a letter each in `types`: i, s for a small integer, t, b), one
+// element a row. What reads answers with the element's number, from 1, as the first column. Of INSERT ... VALUES and SELECT alone.
+void db_pg_translate_many(enum statement st, const char *types, struct buf *out);
 
 #endif

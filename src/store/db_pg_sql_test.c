@@ -67,11 +67,29 @@ static void types_fit_their_statements(void **state) {
     buf_release(&sql);
 }
 
+static void the_form_for_many_rows_has_arrays(void **state) {
+    (void)state;
+    struct buf sql;
+    buf_init(&sql, 1 << 16);
+    db_pg_translate_many(ST_EVENT_INSERT, "iisibib", &sql);
+    assert_true(str_is(buf_str(&sql), "INSERT INTO event (partner_id, sequence, type, created, order_id, iccid, payload)"
+                                      " SELECT v.p1, v.p2, v.p3, v.p4, v.p5, v.p6, v.p7 FROM unnest($1::bigint[], $2::bigint[],"
+                                      " $3::smallint[], $4::bigint[], $5::bytea[], $6::bigint[], $7::bytea[])"
+                                      " AS v(p1, p2, p3, p4, p5, p6, p7)"));
+    buf_clear(&sql);
+    db_pg_translate_many(ST_IDEM_GET, "it", &sql);
+    assert_true(str_is(buf_str(&sql), "SELECT v.i, t.* FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS v(p1, p2, i), LATERAL"
+                                      " (SELECT digest, state, owner, since, status, headers, body FROM idempotency"
+                                      " WHERE partner_id = v.p1 AND key = v.p2) AS t"));
+    buf_release(&sql);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_statement_keeps_a_word_of_sqlites),
         cmocka_unit_test(what_differs_is_said_in_other_words),
         cmocka_unit_test(types_fit_their_statements),
+        cmocka_unit_test(the_form_for_many_rows_has_arrays),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,6 +63,10 @@ static bool holds(const struct recent *r, const struct entry *at, const void *ke
     return at && at->generation == r->generation && at->key_bytes == n && memcmp(at->key, key, n) == 0;
 }
 
+bool recent_has(struct recent *r, enum recent_kind kind, const void *key, size_t n) {
+    return r && holds(r, *place_of(r, kind, key, n), key, n);
+}
+
 static struct str *text_at(void *row, size_t offset) {
     return (struct str *)(void *)((char *)row + offset);
 }

@@ -35,6 +35,7 @@ void recent_clear(struct recent *r);       // like all below, NULL is fine and d
 // False: not here. Texts are copied into the arena; when that is full, the caller finds out by arena_failed.
 bool recent_get(struct recent *r, enum recent_kind kind, const void *key, size_t n, const struct recent_layout *layout, struct arena *a,
                 void *out);
+bool recent_has(struct recent *r, enum recent_kind kind, const void *key, size_t n);
 void recent_put(struct recent *r, enum recent_kind kind, const void *key, size_t n, const struct recent_layout *layout, const void *row);
 void recent_drop(struct recent *r, enum recent_kind kind, const void *key, size_t n);
 

@@ -119,7 +119,7 @@ static enum err_kind begin(struct store *s, bool ends, struct err *err) {
     tx->wrote = tx->changes = false;
     tx->news = 0;
     tx->told = 0;
-    tx->fresh.on = ends && s->end.run;
+    tx->fresh.on = tx->db->defer = ends && s->end.run;
     s->ended = false;
     tx->now = clock_wall(s->o.clock);
     enum err_kind kind = tx->db->driver->begin(tx->db, err);
@@ -215,12 +215,21 @@ static enum verdict fail_or_again(struct store_job *first, enum err_kind kind, c
     return BATCH_FAILED;
 }
 
+// What the jobs will read, all at once.
+static void look_ahead(struct store *s, struct store_job *first) {
+    for (struct store_job *job = first; job && s->driver->ahead; job = job->next) {
+        if (job->ahead)
+            job->ahead(&s->writer, job->ctx);
+    }
+}
+
 static enum verdict hope(struct store *s, struct store_job *first, bool ends) {
     struct tx *tx = &s->writer;
     struct err err = {0};
     enum err_kind kind = begin(s, ends, &err);
     if (kind)
         return fail_or_again(first, kind, &err);
+    look_ahead(s, first);
     for (struct store_job *job = first; job; job = job->next) {
         kind = run_job(s, job);
         if (kind && (tx->wrote || tx->trouble || kind == ERR_RETRY)) {
@@ -287,11 +296,15 @@ static enum verdict run_carefully(struct store *s, struct store_job *first) {
 
 // A job in a transaction of its own.
 static enum verdict run_alone(struct store *s, struct store_job *job, bool ends) {
+    const struct tx *tx = &s->writer;
     struct err err = {0};
     enum err_kind kind = begin(s, ends, &err);
     if (!kind) {
+        look_ahead(s, job);
         if (run_job(s, job)) {
             undo_all(s);
+            if (tx->db->late)
+                return run_alone(s, job, false);
             return job->kind == ERR_RETRY ? BATCH_AGAIN : BATCH_FAILED;
         }
         if (run_end(s, &err)) {
@@ -299,7 +312,7 @@ static enum verdict run_alone(struct store *s, struct store_job *job, bool ends)
             return run_alone(s, job, false);
         }
         kind = commit(s, &err);
-        if (s->ended && (kind == ERR_CONFLICT || kind == ERR_CORRUPT)) // its, perhaps, and not the job's
+        if ((s->ended || tx->db->late) && (kind == ERR_CONFLICT || kind == ERR_CORRUPT)) // its, perhaps, and not the job's
             return run_alone(s, job, false);
     }
     if (!kind)

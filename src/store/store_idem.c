@@ -14,6 +14,11 @@ static void read_idem(struct row *r, void *out) {
     i->body = row_bytes(r);
 }
 
+void store_idem_ahead(struct tx *tx, int64_t partner_id, struct str key) {
+    struct db_value params[] = {db_int(partner_id), db_text(key)};
+    tx_ahead(tx, ST_IDEM_GET, TX_PARAMS(params));
+}
+
 enum err_kind store_idem_get(struct tx *tx, int64_t partner_id, struct str key, struct arena *a, struct idem_row *out, struct err *err) {
     struct db_value params[] = {db_int(partner_id), db_text(key)};
     enum err_kind kind = tx_get(tx, ST_IDEM_GET, TX_PARAMS(params), read_idem, a, out, sizeof *out, "idempotency key", err);

@@ -30,6 +30,7 @@ struct idem_row {
 };
 
 // out->key is the caller's view.
+void store_idem_ahead(struct tx *tx, int64_t partner_id, struct str key); // for store_job.ahead
 NODISCARD enum err_kind store_idem_get(struct tx *tx, int64_t partner_id, struct str key, struct arena *a, struct idem_row *out,
                                        struct err *err);
 // ERR_RETRY: somebody else has just taken the key; the job's next run sees it.

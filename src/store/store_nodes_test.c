@@ -309,9 +309,140 @@ static void what_one_node_commits_is_news_at_the_other(void **state) {
         store_close(w.node[i]);
 }
 
+// ---- what is put off ----
+
+static enum err_kind nothing(struct tx *tx, void *ctx, struct err *err) {
+    (void)tx, (void)ctx, (void)err;
+    return ERR_NONE;
+}
+static void committed(void *ctx) {
+    (void)ctx;
+}
+
+struct late {
+    struct world *w;
+    enum { LATE_GOOD, LATE_NO_ORDER, LATE_NO_PARTNER, LATE_READS } what;
+    char key[8];
+    int runs;
+    bool done;
+    enum err_kind kind;
+    struct store_job job;
+    pthread_mutex_t *lock;
+    pthread_cond_t *changed;
+};
+
+static enum err_kind late_run(struct tx *tx, void *ctx, struct err *err) {
+    struct late *l = ctx;
+    struct idem_row row = {.partner_id = l->w->f->live.id, .key = str_of(l->key), .state = IDEM_ANSWERED, .since = {NOW_MS}, .status = 202},
+                    found;
+    struct arena a;
+    l->runs++;
+    arena_init(&a, 1 << 16);
+    enum err_kind kind = store_idem_get(tx, row.partner_id, row.key, &a, &found, err);
+    if (kind == ERR_NOT_FOUND)
+        kind = store_idem_insert(tx, &row, err);
+    if (!kind && l->what == LATE_READS) // what it has just written itself
+        kind = store_idem_get(tx, row.partner_id, row.key, &a, &found, err);
+    struct order o = fixture_order(tx, &l->w->f->product, ICCID_A);
+    struct task t = fixture_task(tx, &o, 0);
+    if (!kind && l->what == LATE_NO_ORDER)
+        kind = store_task_insert(tx, &t, err);
+    if (!kind && l->what == LATE_NO_PARTNER)
+        kind = store_cap_add(tx, 999, 202611, 1, err);
+    arena_release(&a);
+    return kind;
+}
+
+static void late_ahead(struct tx *tx, void *ctx) {
+    struct late *l = ctx;
+    store_idem_ahead(tx, l->w->f->live.id, str_of(l->key));
+    store_sim_ahead(tx, ICCID_A);
+}
+
+static void late_done(void *ctx, enum err_kind kind, const struct err *err) {
+    struct late *l = ctx;
+    (void)err;
+    pthread_mutex_lock(l->lock);
+    l->kind = kind;
+    l->done = true;
+    pthread_cond_signal(l->changed);
+    pthread_mutex_unlock(l->lock);
+}
+
+struct gate {
+    pthread_mutex_t *lock;
+    pthread_cond_t *changed;
+    bool open;
+};
+static enum err_kind gate_run(struct tx *tx, void *ctx, struct err *err) {
+    struct gate *g = ctx;
+    (void)tx, (void)err;
+    pthread_mutex_lock(g->lock);
+    while (!g->open)
+        pthread_cond_wait(g->changed, g->lock);
+    pthread_mutex_unlock(g->lock);
+    return ERR_NONE;
+}
+static void gate_done(void *ctx, enum err_kind kind, const struct err *err) {
+    (void)ctx, (void)kind, (void)err;
+}
+
+JOB(keys_job) {
+    struct fixture *f = ctx;
+    struct idem_row row;
+    for (int i = 0; i < 5; i++) {
+        char key[8];
+        snprintf(key, sizeof key, "k%d", i);
+        FAILS(i % 2 ? ERR_NOT_FOUND : ERR_NONE, store_idem_get(tx, f->live.id, str_of(key), &f->arena, &row, err));
+    }
+    return ERR_NONE;
+}
+
+// Jobs of one batch, whose writes travel together at its end: one that breaks a constraint takes nobody with it.
+static void what_is_put_off_and_fails_is_one_jobs_alone(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct world w = {.f = f};
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+    fixture_close(f);
+    f->options.threaded = true;
+    fixture_open(f);
+    store_at_end(f->store, &(struct store_end){.run = nothing, .committed = committed});
+    struct gate gate = {.lock = &lock, .changed = &changed};
+    struct store_job first = {.run = gate_run, .done = gate_done, .ctx = &gate};
+    OK(store_submit(f->store, &first, err));
+    struct late jobs[] = {
+        {.what = LATE_GOOD}, {.what = LATE_NO_ORDER}, {.what = LATE_READS}, {.what = LATE_NO_PARTNER}, {.what = LATE_GOOD}};
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+        struct late *l = &jobs[i];
+        l->w = &w;
+        l->lock = &lock;
+        l->changed = &changed;
+        snprintf(l->key, sizeof l->key, "k%zu", i);
+        l->job = (struct store_job){.run = late_run, .ahead = late_ahead, .done = late_done, .ctx = l};
+        OK(store_submit(f->store, &l->job, err));
+    }
+    pthread_mutex_lock(&lock);
+    gate.open = true;
+    pthread_cond_broadcast(&changed);
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+        while (!jobs[i].done)
+            pthread_cond_wait(&changed, &lock);
+    }
+    pthread_mutex_unlock(&lock);
+    for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
+        bool good = jobs[i].what == LATE_GOOD || jobs[i].what == LATE_READS;
+        assert_int_equal(jobs[i].kind, good ? ERR_NONE : ERR_CONFLICT);
+        assert_true(jobs[i].runs > 1 || i > 2); // the third looked, and found what the second had done
+    }
+    RUN(f, keys_job);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(two_nodes_at_the_same_rows, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_is_put_off_and_fails_is_one_jobs_alone, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_one_node_commits_is_news_at_the_other, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,6 +49,14 @@ enum err_kind store_sim_get(struct tx *tx, iccid_t iccid, struct arena *a, struc
     return kind;
 }
 
+void store_sim_ahead(struct tx *tx, iccid_t iccid) {
+    struct db_value params[] = {db_int(iccid)};
+    if (!recent_has(tx->recent, RECENT_SIM, &iccid, sizeof iccid))
+        tx_ahead(tx, ST_SIM_GET, TX_PARAMS(params));
+    tx_ahead(tx, ST_SIM_OPEN, TX_PARAMS(params));
+    tx_ahead(tx, ST_TASK_FIRST_OPEN, TX_PARAMS(params));
+}
+
 static void forget(struct tx *tx, iccid_t iccid) {
     recent_drop(tx->recent, RECENT_SIM, &iccid, sizeof iccid);
 }

@@ -14,7 +14,7 @@
 
 // Whatever is not a broken constraint makes the whole transaction unfit, even where a job would go on.
 static enum err_kind seen(struct tx *tx, enum err_kind kind) {
-    if (kind && kind != ERR_CONFLICT && !tx->trouble)
+    if (kind && (kind != ERR_CONFLICT || tx->db->late) && !tx->trouble)
         tx->trouble = kind;
     return kind;
 }
@@ -44,6 +44,11 @@ enum err_kind tx_exec_changed(struct tx *tx, enum statement st, const struct db_
 
 enum err_kind tx_exec(struct tx *tx, enum statement st, const struct db_value *params, size_t n, struct err *err) {
     return tx_exec_changed(tx, st, params, n, NULL, err);
+}
+
+void tx_ahead(struct tx *tx, enum statement st, const struct db_value *params, size_t n) {
+    if (tx->db->driver->ahead)
+        tx->db->driver->ahead(tx->db, (int)st, params, n);
 }
 
 static enum err_kind query(struct tx *tx, enum statement st, const struct db_value *params, size_t n, struct err *err) {

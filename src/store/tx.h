@@ -68,6 +68,9 @@ NODISCARD enum err_kind tx_exec_changed(struct tx *tx, enum statement st, const 
                                         struct err *err);
 #define TX_PARAMS(p) (p), ARRAY_LEN(p)
 
+// Names a query that will come in this transaction.
+void tx_ahead(struct tx *tx, enum statement st, const struct db_value *params, size_t n);
+
 // ---- rows ----
 // One row while it is read, column by column. A value we cannot have written sets `bad`; text goes to the arena.
 struct row {

@@ -1,7 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures of the integration tests: a real daemon on a free port of 127.0.0.1, its demo data in a temporary folder, ended by pid."""
+"""
+Fixtures of the integration tests: a real daemon on a free port of 127.0.0.1, its demo data in a temporary folder, ended by pid.
+
+STORE=pg in the environment keeps each daemon's store in a schema of its own on the PostgreSQL that tools/with-postgres has started; tests that
+are about the embedded store are left out then (the mark `embedded`).
+"""
+import contextlib
+import csv
+import hashlib
 import os
 import pathlib
+import re
+import sqlite3
 import subprocess
 import time
 
@@ -21,8 +31,19 @@ ESIM_PRODUCT = "wp-_bXkuC26SFDSRMHyiAQK7LJ6MtiWyr3zLfwB7FM="
 PSIM = "8944472600000510740"
 
 
-def pytest_collection_modifyitems(items):
+POSTGRES = os.environ["TEST_POSTGRES"] if os.environ.get("STORE") == "pg" else None
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "embedded: about the embedded store: its files, its backup, its processes")
+
+
+def pytest_collection_modifyitems(config, items):
     """What looks back at all the other tests comes last."""
+    if POSTGRES:
+        left_out = [item for item in items if item.get_closest_marker("embedded")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.name == "test_every_operation_was_seen_to_succeed")
 
 
@@ -42,6 +63,13 @@ def wait_for(condition, seconds=30, what="the condition"):
         time.sleep(0.01)
 
 
+def postgres_location(data):
+    """The store of a data folder: a schema that is made when it is not there."""
+    schema = "it_" + hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:16]
+    subprocess.run(["psql", "-qX", POSTGRES, "-c", "SET client_min_messages = error", "-c", f"CREATE SCHEMA IF NOT EXISTS {schema}"], check=True)
+    return f"{POSTGRES}&options=-csearch_path%3D{schema}"
+
+
 class Demo:
     """One running `topupd demo`. What it logs is held against the rules of a log (logfmt.py) when it ends."""
 
@@ -58,8 +86,9 @@ class Demo:
         self.data.mkdir(exist_ok=True)
         (self.data / "log").touch()
         self.log_begins = (self.data / "log").stat().st_size
+        store = ["--store", postgres_location(self.data)] if POSTGRES else []
         with open(self.data / "page", "wb") as page, open(self.data / "log", "ab") as log:
-            self.process = subprocess.Popen([BUILD / "topupd", "demo", "--listen", "127.0.0.1:0", "--data", self.data, *self.options],
+            self.process = subprocess.Popen([BUILD / "topupd", "demo", "--listen", "127.0.0.1:0", "--data", self.data, *store, *self.options],
                                             stdout=page, stderr=log, start_new_session=True)
 
         def ready():
@@ -71,6 +100,21 @@ class Demo:
         self.env = read_env(env_file)
         self.url = self.env["BASE_URL"]
         contract.secrets.update(value for name, value in self.env.items() if name.endswith(("_SECRET", "_TOKEN")))
+
+    def rows(self, sql):
+        """What a query of the store answers, as a list of tuples: the tables are the same in both."""
+        if not POSTGRES:
+            with contextlib.closing(sqlite3.connect(f"file:{self.data}/topupd.db?mode=ro", uri=True)) as store:
+                return store.execute(sql).fetchall()
+        done = subprocess.run(["psql", "-qX", postgres_location(self.data), "-c", f"COPY ({sql}) TO STDOUT (FORMAT csv, NULL 'none')"],
+                              check=True, capture_output=True, text=True)
+
+        def value(text):
+            if text == "none":
+                return None
+            return bytes.fromhex(text[2:]) if text.startswith("\\x") else int(text) if re.fullmatch(r"-?\d+", text) else text
+
+        return [tuple(map(value, row)) for row in csv.reader(done.stdout.splitlines())]
 
     def log_text(self):
         return (self.data / "log").read_text(errors="replace")

@@ -4,10 +4,13 @@ import sqlite3
 import subprocess
 import threading
 
+import pytest
 import requests
 
 from conftest import BUILD, ESIM_PRODUCT, Api, order_body, wait_for
 from torture import sentences
+
+pytestmark = pytest.mark.embedded  # its backup
 
 
 def topupd(*words, ends=0):

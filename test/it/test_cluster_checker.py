@@ -15,6 +15,8 @@ sys.path.insert(0, str(ROOT / "test/cluster"))
 import checker  # noqa: E402
 import load  # noqa: E402
 
+pytestmark = pytest.mark.embedded  # read by sqlite3
+
 ORDERS = 80
 
 

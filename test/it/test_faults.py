@@ -20,6 +20,8 @@ import requests
 import contract
 from conftest import BUILD, Api, Demo, order_body, wait_for
 
+pytestmark = pytest.mark.embedded  # its files and the disk under them
+
 QUICK = ("-o", "rate_per_minute=0")
 
 

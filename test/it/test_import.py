@@ -5,7 +5,6 @@ LONG=1 imports 200,000 SIMs instead of 20,000.
 """
 import os
 import re
-import sqlite3
 import subprocess
 import threading
 
@@ -36,8 +35,7 @@ def metric(operator, name):
 
 
 def in_stock(server):
-    with sqlite3.connect(server.data / "topupd.db") as db:
-        return db.execute("SELECT count(*), count(DISTINCT imsi) FROM sim WHERE matching_id LIKE 'IMPORT-%'").fetchone()
+    return server.rows("SELECT count(*), count(DISTINCT imsi) FROM sim WHERE matching_id LIKE 'IMPORT-%'")[0]
 
 
 def test_orders_pass_between_the_slices_of_an_import(new_demo, tmp_path):
@@ -110,8 +108,7 @@ def test_an_import_that_a_crash_cut_short_is_carried_to_its_end(new_demo, tmp_pa
     assert operator.delete(at).status_code == 204
 
     def put_away():
-        with sqlite3.connect(server.data / "topupd.db") as db:
-            return db.execute("SELECT count(*) FROM import_row").fetchone() == (0,)
+        return server.rows("SELECT count(*) FROM import_row") == [(0,)]
 
     wait_for(put_away, 30, "the end of the staged rows")
 

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 import time
 
+import pytest
 import requests
 
 from conftest import ESIM_PRODUCT, Api, order_body, wait_for
@@ -19,6 +20,7 @@ def ask(server, token, answers):
     answers.append((answer, time.monotonic() - begun))
 
 
+@pytest.mark.embedded
 def test_what_does_not_fit_is_refused_at_once(new_demo):
     server = new_demo("-o", "rate_per_minute=0", "-o", f"queue_max={QUEUE}")
     api, token, answers = Api(server), server.token(), []

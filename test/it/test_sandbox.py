@@ -13,7 +13,7 @@ import time
 import pytest
 import requests
 
-from conftest import ESIM_PRODUCT, PRODUCT, ROOT, Api, Demo, iccid_of, new_sandbox, order_body, sandbox_api, wait_for
+from conftest import ESIM_PRODUCT, POSTGRES, PRODUCT, ROOT, Api, Demo, iccid_of, new_sandbox, order_body, sandbox_api, wait_for
 
 DAYS_30 = "sandbox-30-days-000000000000000000000000000="
 
@@ -34,11 +34,8 @@ def all_sims(api, query=""):
 
 def log_of(server, client_id):
     """The partner's events as the store has them: sequence, type, instant, order."""
-    store = sqlite3.connect(f"file:{server.data}/topupd.db?mode=ro", uri=True)
-    rows = store.execute("SELECT e.sequence, e.type, e.created, e.order_id FROM event e JOIN partner p ON p.id = e.partner_id"
-                         " WHERE p.client_id = ? ORDER BY e.sequence", (client_id,)).fetchall()
-    store.close()
-    return rows
+    return server.rows("SELECT e.sequence, e.type, e.created, e.order_id FROM event e JOIN partner p ON p.id = e.partner_id"
+                       f" WHERE p.client_id = '{client_id}' ORDER BY e.sequence")
 
 
 # ---- who ----
@@ -74,10 +71,7 @@ def test_nothing_of_it_touches_what_is_live(new_demo, tmp_path):
     live, sandbox = Api(server), sandbox_api(server)
 
     def stock():
-        store = sqlite3.connect(f"file:{server.data}/topupd.db?mode=ro", uri=True)
-        count = store.execute("SELECT count(*) FROM sim WHERE partner_id IS NULL AND service = 0").fetchone()[0]
-        store.close()
-        return count
+        return server.rows("SELECT count(*) FROM sim WHERE partner_id IS NULL AND service = 0")[0][0]
 
     before = stock()
     psim = next(s["iccid"] for s in all_sims(sandbox, "&sim_type=PSIM") if s["activated"])
@@ -401,6 +395,7 @@ def rows_of_all_tables(server, client_id):
                 for name, rule in TABLES.items() if rule}
 
 
+@pytest.mark.embedded  # the catalogue is SQLite's
 def test_beginning_afresh_leaves_nothing_in_any_table(new_demo):
     server = new_demo("-o", "rate_per_minute=0", "-o", "webhook_private_targets=1")
     operator = Api(server, server.env["TOPUP_ADMIN_TOKEN"])
@@ -475,10 +470,9 @@ def test_beginning_afresh_while_orders_come_in(demo):
     wait_for(lambda: all(o["status"] in ("COMPLETED", "FAILED") for o in api.get("/v2/orders?page_size=100").json()["data"]), 30)
     assert api.delete("/v2/sandbox/data").status_code == 204
     assert api.get("/v2/orders").json()["data"] == [] and len(all_sims(api)) == 65
-    store = sqlite3.connect(f"file:{demo.data}/topupd.db?mode=ro", uri=True)
-    assert store.execute("PRAGMA foreign_key_check").fetchall() == []
-    assert store.execute("SELECT count(*) FROM task t JOIN partner p ON p.id = t.partner_id WHERE p.client_id = 'storm'").fetchone() == (0,)
-    store.close()
+    if not POSTGRES:
+        assert demo.rows("PRAGMA foreign_key_check") == []
+    assert demo.rows("SELECT count(*) FROM task t JOIN partner p ON p.id = t.partner_id WHERE p.client_id = 'storm'") == [(0,)]
 
 
 @pytest.mark.parametrize("body", [{"sim_type": "ESIM", "count": 1}, {"sim_type": "PSIM", "count": 100}])

@@ -33,6 +33,7 @@ def exchange(s, request):
         return status, f.read(length)
 
 
+@pytest.mark.embedded
 def test_readyz_says_503_while_draining(new_demo):
     """Orders that wait for the store hold the stop up; meanwhile the load balancer is told, nothing new is served, and the orders are."""
     server = new_demo("-o", "drain_seconds=20", "-o", "rate_per_minute=0")
@@ -78,6 +79,7 @@ def test_a_client_that_never_ends_its_request_cannot_hold_the_stop_up(new_demo):
         assert time.monotonic() - begun < 8
 
 
+@pytest.mark.embedded
 def test_the_store_away(new_demo):
     """Another program holds the store's write lock: nothing is accepted, the server says so, and goes on once it is free again."""
     server = new_demo("-o", "rate_per_minute=0")
@@ -161,6 +163,7 @@ def add_profiles(server, n):
     assert operator.post(links["_apply"]).json()["inserted"] == n
 
 
+@pytest.mark.embedded
 def test_a_second_server_on_the_same_store_is_refused(new_demo, tmp_path):
     server = new_demo(data=tmp_path / "data")
     second = subprocess.run([BUILD / "topupd", "demo", "--listen", "127.0.0.1:0", "--data", tmp_path / "data"], capture_output=True, text=True,

@@ -84,6 +84,7 @@ def test_words_that_are_no_commands():
     assert "check-config" in topupd("--help").stdout
 
 
+@pytest.mark.embedded
 def test_an_operators_token_opens_the_admin_api(tmp_path, new_demo):
     made = topupd("operator", "alice", "-o", f"store={tmp_path}/data")
     assert made.returncode == 0, made.stderr

@@ -7,6 +7,8 @@ import pytest
 
 from torture import MILD, NETWORKS, Torture
 
+pytestmark = pytest.mark.embedded  # its crashes: those of PostgreSQL are make cluster-test's
+
 ROUNDS = int(os.environ.get("TORTURE_ROUNDS", "3"))
 SEED = int(os.environ.get("SEED", str(random.SystemRandom().randrange(2**32))))
 
