@@ -64,7 +64,8 @@ def live():
 def run(*words, **options):
     done = subprocess.run([str(w) for w in words], capture_output=True, text=True, stdin=subprocess.DEVNULL, **options)
     if done.returncode:
-        raise Trouble(f"{' '.join(map(str, words))}: {done.stderr.strip() or done.stdout.strip()}")
+        own = words[4:] if words[:3] == ("ip", "netns", "exec") else words
+        raise Trouble(f"{pathlib.Path(own[0]).name}: {done.stderr.strip() or done.stdout.strip()}")
     return done.stdout
 
 
@@ -142,7 +143,11 @@ class Lab:
             with open(home / f"{service}.log", "ab") as log:
                 self.processes[node, service] = subprocess.Popen(
                     [*space, *user, *map(str, argv)], stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=home, start_new_session=True,
-                    env={"PATH": PATH, "LANG": "C.UTF-8", "HOME": str(home), **env})
+                    env={**self.surroundings(home), **env})
+
+    def surroundings(self, home=None):
+        """The environment of a program: nothing of the caller's, whose home the user in here may not even read."""
+        return {"PATH": PATH, "LANG": "C.UTF-8", "HOME": str(home or self.folder)}
 
     def start_service(self, node, service):
         etc = self.home(node) / "etc" if node else self.home(1) / "etc"
@@ -253,7 +258,7 @@ class Lab:
         location = location.replace(f"passfile={layout.topupd_pgpass}&", "")
         text = run(*self.inside(), "/usr/lib/postgresql/15/bin/psql", "-X", "-q", "-A", "-t", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", "-d", location,
                    *(words if len(words) > 1 else ("-c", *words)), timeout=seconds,
-                   env={"PATH": PATH, "PGPASSWORD": self.secrets()["SUPERUSER_PASSWORD"], "LANG": "C.UTF-8"})
+                   env={**self.surroundings(), "PGPASSWORD": self.secrets()["SUPERUSER_PASSWORD"]})
         return [line.split("\x1f") for line in text.splitlines()]
 
     def secrets(self):
@@ -261,7 +266,7 @@ class Lab:
 
     def topupd_says(self, *words):
         """The answer of a topupd command, given on node 1."""
-        return run("ip", "netns", "exec", "node1", self.topupd, *words, "-c", self.home(1) / "etc/topupd.conf")
+        return run("ip", "netns", "exec", "node1", self.topupd, *words, "-c", self.home(1) / "etc/topupd.conf", env=self.surroundings())
 
     def log(self, node, service):
         return ((self.home(node) if node else self.folder) / f"{service}.log").read_text(errors="replace")
@@ -269,7 +274,7 @@ class Lab:
     def switchover(self, node):
         """A planned change of the primary away from this node."""
         run(*self.inside(), "patronictl", "-c", self.home(1) / "etc/patroni.yml", "switchover", "--master", f"node{node}", "--force", "lab",
-            env={"PATH": PATH, "LANG": "C.UTF-8", "HOME": str(self.folder)}, timeout=60)
+            env=self.surroundings(), timeout=60)
 
     # ---- the whole ----
 
