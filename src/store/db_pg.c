@@ -220,6 +220,8 @@ static enum err_kind put(struct db_pg *d, int statement, enum control control, c
         uint16_t two;
     } number[PARAMS_MAX];
     CHECK(n == (size_t)p->n);
+    values[0] = NULL; // a call without values passes the arrays on as well
+    lengths[0] = formats[0] = 0;
     for (size_t i = 0; i < n; i++) {
         const struct db_value *v = &params[i];
         formats[i] = 1;

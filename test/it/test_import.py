@@ -56,9 +56,9 @@ def test_orders_pass_between_the_slices_of_an_import(new_demo, tmp_path):
     assert importing.returncode == 0 and f"{ROWS} SIMs imported; 0 were there already, 0 rows are bad." in out, out + err
     assert f"{ROWS} of {ROWS} compared with the stock" in err and f"{ROWS} of {ROWS} put into stock" in err
     assert in_stock(server) == (ROWS, ROWS)
-    # Staged, judged and applied in transactions of a few hundred rows, with those of the orders between them.
+    # Judged and applied in transactions of a few hundred rows, with those of the orders between them; now and then one holds two slices.
     assert orders > 0
-    assert metric(operator, "topupd_store_batches") - before >= ROWS / 1000 + 2 * ROWS / SLICE
+    assert metric(operator, "topupd_store_batches") - before >= ROWS / SLICE
     print(f"{orders} orders meanwhile, the longest transaction: {metric(operator, 'topupd_store_longest_batch_microseconds') / 1000} ms")
     assert metric(operator, "topupd_store_longest_batch_microseconds") < 2_000_000  # a stop of the machine itself is let pass
 
