@@ -446,7 +446,8 @@ enum err_kind api_open_routes(const struct api_options *o, const struct route *r
     api->routes = routes;
     api->n_routes = n;
     api->router = router_open(routes, n);
-    api->process = o->node << API_PROCESS_BITS | (int64_t)(1 + rng_below(o->rng, (UINT64_C(1) << API_PROCESS_BITS) - 1));
+    int64_t random = (int64_t)(1 + rng_below(o->rng, (UINT64_C(1) << API_PROCESS_BITS) - 1));
+    api->process = api_process(o->node, o->instance ? o->instance : random);
     park_open(api);
     pthread_mutex_init(&api->sandbox_calls.lock, NULL);
     api->waits = waits_open(o->store, o->clock);

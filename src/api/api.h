@@ -22,6 +22,7 @@ struct api_options {
     bool demo;                // says so on the start page
     bool private_targets;     // webhooks may lead to private addresses
     int64_t node;             // 1..1023, unique among nodes that share a store
+    int64_t instance;         // of the process that has the number (store_node.h); 0: nobody shares the store
     bool health_only;         // serves /healthz, /readyz and /metrics, nothing else
     bool upkeep;              // removes old idempotency keys and events; one node of several does
     int64_t idempotency_days; // how long idempotency keys are kept

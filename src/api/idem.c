@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "store/store_idem.h"
+#include "store/store_node.h"
 
 #define HEADERS_MAX 12 // of a stored answer
 #define PRUNE_SLICE 1000
@@ -148,6 +149,20 @@ static bool is_alive(const struct call *c, const struct idem_row *row, struct wa
     return age < IDEM_CLAIM_MS && age > -IDEM_CLAIM_MS; // a clock may have been set back
 }
 
+// Whether somebody else is at work on the key. Of a process of another node, that shares the store, its lease tells first.
+static enum err_kind held_by_another(struct call *c, struct tx *tx, const struct idem_row *row, bool *held, struct err *err) {
+    struct node_row *nodes = NULL;
+    size_t n = 0;
+    *held = !is_ours(c, row) && is_alive(c, row, tx_now(tx));
+    if (!*held || row->owner == c->api->process || c->api->o.instance == 0)
+        return ERR_NONE;
+    enum err_kind kind = store_node_list(tx, c->arena, &nodes, &n, err);
+    *held = false;
+    for (size_t i = 0; !kind && i < n; i++)
+        *held = *held || (api_process(nodes[i].number, nodes[i].instance) == row->owner && nodes[i].lease_until.ms > tx_now(tx).ms);
+    return kind;
+}
+
 // Writes the row in place of `old`, or as the first.
 static enum err_kind put(struct call *c, struct tx *tx, struct idem_row *row, const struct idem_row *old, struct err *err) {
     row->partner_id = c->partner.id;
@@ -200,9 +215,12 @@ enum err_kind idem_run(struct call *c, struct tx *tx, struct err *err) {
         return kind;
     if (there && row.state == IDEM_ANSWERED)
         return replay(c, &row, err);
-    if (there && !is_ours(c, &row) && is_alive(c, &row, tx_now(tx)) && k->step != IDEM_GIVE_UP) {
-        k->waits = true;
-        return ERR_NONE;
+    bool held = false;
+    if (there && k->step != IDEM_GIVE_UP)
+        kind = held_by_another(c, tx, &row, &held, err);
+    if (kind != ERR_NONE || held) {
+        k->waits = held;
+        return kind;
     }
     const struct idem_row *old = there ? &row : NULL;
     switch (k->step) {

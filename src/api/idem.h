@@ -19,7 +19,7 @@
  *
  * A call that takes several jobs (call->again) claims its key with the first of them and keeps a note of how far it has come beside the
  * claim. A claim is dead, and the next call with the key goes on from its note, when its holder gave it up, when it was made by an earlier
- * process of this node, or when it has not been heard of for IDEM_CLAIM_MS.
+ * process of this node or by one of another node whose lease has ended, or when it has not been heard of for IDEM_CLAIM_MS.
  */
 #ifndef API_IDEM_H
 #define API_IDEM_H

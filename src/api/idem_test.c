@@ -10,6 +10,7 @@
 #include "api/state.h"
 #include "base/log.h"
 #include "store/store_idem.h"
+#include "store/store_node.h"
 #include "store/store_partner.h"
 
 static struct api_test t;
@@ -602,6 +603,36 @@ static void another_nodes_claim_is_waited_for_and_then_refused(void **state UNUS
     assert_int_equal(json_integer_value(answer_at(&a, "number")), 77);
 }
 
+static enum err_kind lease_node_2(struct tx *tx, void *ctx, struct err *err) {
+    const int64_t *ms = ctx;
+    struct node_row node = {.number = 2, .instance = 12345, .name = STR("host"), .started = tx_now(tx)}; // hold_as's process
+    node.lease_until = wall_plus_ms(tx_now(tx), *ms);
+    return store_node_take(tx, &node, err);
+}
+
+static void a_claim_of_a_dead_node_ends_with_its_lease(void **state UNUSED) {
+    int64_t lease_ms = 1000;
+    t.api->o.instance = 7; // the store is shared
+    break_off("k", 2);
+    hold_as("k", 2, 0);
+    api_test_job(&t, lease_node_2, &lease_ms);
+    struct exchange *e = begin("k", NULL);
+    clock_manual_advance(&t.clock_state, 999);
+    api_turn(t.api);
+    assert_true(api_test_waits(e));
+    clock_manual_advance(&t.clock_state, 1);
+    api_turn(t.api);
+    api_test_end(&t, e, &a);
+    assert_answer(&a, 201);
+    assert_int_equal(deeds(), 5);
+
+    // Nor does a process hold a key whose number another one has by now.
+    break_off("other", 2);
+    hold_as("other", 3, 0);
+    post(&a, "/v2/deeds", "other", NULL);
+    assert_answer(&a, 201);
+}
+
 static void a_claim_that_nobody_heard_of_for_long_is_taken_over(void **state UNUSED) {
     break_off("k", 2);
     hold_as("k", 2, IDEM_CLAIM_MS - 1);
@@ -736,6 +767,7 @@ int main(void) {
         TEST(a_refusal_half_way_is_the_answer),
         TEST(a_claim_of_an_earlier_process_is_dead_at_once),
         TEST(another_nodes_claim_is_waited_for_and_then_refused),
+        TEST(a_claim_of_a_dead_node_ends_with_its_lease),
         TEST(a_claim_that_nobody_heard_of_for_long_is_taken_over),
         TEST(who_lost_its_claim_commits_nothing),
         TEST(a_stop_ends_those_who_wait),

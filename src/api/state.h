@@ -51,9 +51,13 @@ struct imports {
     _Atomic int64_t pause_ms;
 };
 
-// The number of a process that works on idempotency keys: its node's above as many random bits.
+// The number of a process that works on idempotency keys: its node's above as many bits of its instance, or random ones.
 #define API_PROCESS_BITS 48
+#define API_PROCESS_MASK ((INT64_C(1) << API_PROCESS_BITS) - 1)
 #define API_NO_PROCESS 0
+static inline int64_t api_process(int64_t node, int64_t instance) {
+    return node << API_PROCESS_BITS | (instance & API_PROCESS_MASK ? instance & API_PROCESS_MASK : 1);
+}
 
 #define SANDBOX_CALLS_MAX 64
 

@@ -140,6 +140,7 @@ static enum err_kind open_api(struct app *a, bool demo, struct err *err) {
         .demo = demo,
         .private_targets = a->config->webhook_private_targets,
         .node = seat_number(a->seat),
+        .instance = seat_instance(a->seat),
         .health_only = a->role == NODE_ENGINE,
         .upkeep = a->role != NODE_API,
         .idempotency_days = a->config->idempotency_days,

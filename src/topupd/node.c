@@ -165,6 +165,10 @@ int64_t seat_number(const struct seat *s) {
     return s->row.number;
 }
 
+int64_t seat_instance(const struct seat *s) {
+    return s->alone ? 0 : s->row.instance;
+}
+
 // ---- keeping ----
 
 static enum err_kind renew_job(struct tx *tx, void *ctx, struct err *err) {

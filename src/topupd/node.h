@@ -33,6 +33,7 @@ struct seat_options {
 // ERR_CONFLICT: the number is another node's (it says whose, and until when), or none is free.
 NODISCARD enum err_kind seat_take(const struct seat_options *o, struct seat **out, struct err *err);
 int64_t seat_number(const struct seat *s);
+int64_t seat_instance(const struct seat *s); // 0: nobody shares the store
 NODISCARD enum err_kind seat_run(struct seat *s, struct err *err);
 // One turn of the thread: renews. ERR_CONFLICT: it is lost. Other errors are the store's trouble, to be tried again.
 NODISCARD enum err_kind seat_renew(struct seat *s, struct err *err);

@@ -2,6 +2,7 @@
 """Several nodes on one store: what one of them does the others know, numbers are one node's, and roles split the work."""
 import concurrent.futures
 import json
+import os
 import subprocess
 import threading
 import time
@@ -200,6 +201,43 @@ def test_an_order_that_is_waited_for_may_end_elsewhere(cluster):
     begun = time.monotonic()
     ended = api.get(f"/v2/orders/{order.json()['id']}?wait=30")
     assert ended.json()["status"] in ("COMPLETED", "FAILED") and time.monotonic() - begun < 20
+
+
+# ---- the archive ----
+
+
+def test_orders_are_archived_through_any_node(cluster, tmp_path):
+    first, second = cluster.node(), cluster.node()
+    api, folder = first.api(), tmp_path / "archive"
+    ids = []
+    for _ in range(5):
+        ended = api.order()
+        assert api.post(f"/v2/subscriptions/{ended['output']['subscription_id']}/expire").status_code == 200
+        ids.append(ended["id"])
+    running = api.order()["id"]
+
+    def create():
+        env = {**os.environ, "HOME": str(tmp_path), "TOPUP_SERVER": second.url, "TOPUP_ADMIN_TOKEN": cluster.env["TOPUP_ADMIN_TOKEN"]}
+        done = subprocess.run([BUILD / "topup", "archive", "create", folder, "--older-than", "0", "--per-file", "2", "--json"], env=env,
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)["dropped"]
+
+    dropped = 0
+
+    def all_dropped():
+        nonlocal dropped
+        dropped += create()
+        return dropped == 5
+
+    wait_for(all_dropped, 20, "orders to be over and gone")
+    for order in ids:
+        gone = api.get(f"/v2/orders/{order}")
+        assert gone.status_code == 404 and "were archived" in gone.json()["messages"][0]
+    assert api.get(f"/v2/orders/{running}").status_code == 200
+    assert cluster.ask("SELECT count(*) FROM subscription") == [["1"]]
+    found = subprocess.run([BUILD / "topup", "archive", "find", ids[2], folder, "--json"], capture_output=True, text=True, timeout=60)
+    assert json.loads(found.stdout)["order"]["id"] == ids[2]
 
 
 # ---- limits ----
