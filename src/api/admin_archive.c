@@ -22,7 +22,7 @@
 #define SCAN_MAX 5000 // orders looked at for a page
 #define SCAN_PIECE 1000
 #define DROPS_MAX 500
-#define DROPS_A_JOB 50
+#define DROPS_A_JOB 20
 #define RECORD_MAX ((size_t)1 << 20)
 #define RECORD_MEMORY ((size_t)4 << 20)
 #define CURSOR_MAX 64

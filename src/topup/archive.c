@@ -24,7 +24,7 @@
 
 #define PATH_MAX_BYTES 65536
 #define PER_FILE_DEFAULT 100000
-#define PAGE "500"
+#define PAGE "100"
 #define DROPS_A_CALL 250
 #define FILES_MAX 100000
 #define AGE_MAX_SECONDS (INT64_C(100) * 366 * 86400)
