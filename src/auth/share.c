@@ -22,6 +22,7 @@ struct window {
     int64_t number;          // of the minute
     int64_t granted, used;   // of it, to this node
     int64_t taken;           // by all nodes, as far as known
+    int64_t limit;           // as asked last
     int64_t uncounted_until; // real time in ms; the store is in trouble
     bool asking, exhausted;
     int64_t n_waiting;
@@ -199,6 +200,10 @@ bool shares_count(struct shares *s, int64_t partner_id, const char *bucket, int6
     if (w && w->number != number) {
         w->number = number;
         w->granted = w->used = w->taken = 0;
+        w->exhausted = false;
+    }
+    if (w && w->limit != limit) { // the operator has changed it: there may be more now
+        w->limit = limit;
         w->exhausted = false;
     }
     if (w && w->uncounted_until <= now) {

@@ -105,6 +105,15 @@ static void the_limit_is_of_all_however_the_calls_are_spread(void **state) {
         }
 }
 
+static void a_limit_that_is_raised_counts_at_once(void **state) {
+    struct world *w = *state;
+    struct rate_state r;
+    for (int i = 0; i < 4; i++)
+        (void)call(w, 0, 3, &r);
+    assert_false(call(w, 0, 3, &r));
+    assert_true(call(w, 0, 1000, &r));
+}
+
 static void a_small_limit_holds_exactly(void **state) {
     struct world *w = *state;
     struct rate_state r;
@@ -208,6 +217,7 @@ static void calls_at_once_are_counted_once(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(the_limit_is_of_all_however_the_calls_are_spread, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_limit_that_is_raised_counts_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(a_small_limit_holds_exactly, setup, teardown),
         cmocka_unit_test_setup_teardown(a_minute_begins_for_all_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_is_refused_because_the_store_is_away, setup, teardown),
