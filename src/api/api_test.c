@@ -344,7 +344,7 @@ static void each_kind_of_error_has_one_status_and_never_an_empty_message(void **
 
 static void what_broke_inside_is_not_told(void **state) {
     (void)state;
-    static const enum err_kind kinds[] = {ERR_INTERNAL, ERR_CORRUPT, ERR_UNAVAILABLE, ERR_BUSY};
+    static const enum err_kind kinds[] = {ERR_INTERNAL, ERR_CORRUPT, ERR_UNSURE, ERR_UNAVAILABLE, ERR_BUSY};
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         struct testing_exchange t;
         testing_exchange_init(&t, HTTP_GET, "/v2/orders", NULL);
@@ -356,6 +356,10 @@ static void what_broke_inside_is_not_told(void **state) {
         assert_false(str_present(testing_answer_header(&t, "Location")));
         if (t.x.status == 500)
             assert_non_null(strstr(t.x.reply.p, "corr-7"));
+        if (kinds[i] == ERR_UNSURE)
+            assert_non_null(strstr(t.x.reply.p, "with the same Idempotency-Key"));
+        if (t.x.status == 500)
+            assert_false(str_present(testing_answer_header(&t, "Retry-After")));
         else
             assert_true(str_present(testing_answer_header(&t, "Retry-After")));
         testing_exchange_release(&t);

@@ -22,8 +22,9 @@ static const struct problem_row rows[ERR_KINDS] = {
     [ERR_BUSY] = {503, "SERVICE_UNAVAILABLE", "Service Unavailable"},
     [ERR_UNAVAILABLE] = {503, "SERVICE_UNAVAILABLE", "Service Unavailable"},
     [ERR_RETRY] = {503, "SERVICE_UNAVAILABLE", "Service Unavailable"},
-    // kinds of the engine and the store: an API call has no business with them
+    // a commit whose answer was lost, with the store: not 503, which says that nothing was accepted
     [ERR_UNSURE] = {500, "INTERNAL_ERROR", "Internal Server Error"},
+    // kinds of the engine and the store: an API call has no business with them
     [ERR_REFUSED] = {500, "INTERNAL_ERROR", "Internal Server Error"},
     [ERR_CORRUPT] = {500, "INTERNAL_ERROR", "Internal Server Error"},
     [ERR_INTERNAL] = {500, "INTERNAL_ERROR", "Internal Server Error"},
@@ -85,13 +86,17 @@ void problem_reply(struct call *c) {
     // What the machine did to us is for the log; the client learns the correlation id, by which the log line is found. That there is too
     // much to do is no error, and a line for each that is sent away would be still more to do: the line of the request says 503.
     if (status >= 500) {
-        enum log_level level = status != 503 ? LOG_ERROR : kind == ERR_BUSY ? LOG_DEBUG : LOG_WARN;
+        enum log_level level = kind == ERR_BUSY ? LOG_DEBUG : status == 503 || kind == ERR_UNSURE ? LOG_WARN : LOG_ERROR;
         LOG_AT(level, "request.failed", LOG_STR("correlation", c->correlation_id), LOG_TEXT("route", c->route ? c->route->path : NULL),
                LOG_ERR(cause), {.key = NULL});
         if (kind == ERR_BUSY)
             err_set(&shown, kind, "the server is overloaded, nothing was accepted: try again shortly");
         else if (status == 503)
             err_set(&shown, kind, "the service is not available at the moment, nothing was accepted: try again shortly");
+        else if (kind == ERR_UNSURE)
+            err_set(&shown, kind,
+                    "it is not known whether this was done: ask again, with the same Idempotency-Key; correlation id " STR_FMT,
+                    STR_ARG(c->correlation_id));
         else
             err_set(&shown, kind, "internal error; correlation id " STR_FMT, STR_ARG(c->correlation_id));
         cause = &shown;
