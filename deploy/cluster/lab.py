@@ -233,11 +233,18 @@ class Lab:
         return next((n for n, m in self.members().items() if m["role"] == "sync_standby" and m["state"] in ("running", "streaming")), None)
 
     def whole(self):
-        """All three there: one primary, two standbys that follow, one of them synchronous."""
+        """All three there: one primary, which two standbys follow, one of them synchronous. Asked of the primary itself, too: what Patroni tells of a node
+        that has just come back may be what it said before it went."""
         members = self.members()
         states = sorted(m["role"] for m in members.values() if m["state"] in ("running", "streaming"))
-        timelines = {m.get("timeline") for m in members.values()}
-        return states == ["leader", "replica", "sync_standby"] and len(timelines) == 1
+        if states != ["leader", "replica", "sync_standby"] or len({m.get("timeline") for m in members.values()}) != 1:
+            return False
+        try:
+            following = self.psql("SELECT sync_state, pg_current_wal_lsn() - replay_lsn < 1 << 20 FROM pg_stat_replication WHERE state = 'streaming'",
+                                  database="postgres", seconds=10)
+        except (Trouble, subprocess.TimeoutExpired):
+            return False
+        return sorted(following) == [["async", "t"], ["sync", "t"]]
 
     def ready(self, node):
         try:

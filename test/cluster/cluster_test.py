@@ -4,10 +4,11 @@
 The test of truth: load on a whole cluster while its parts are killed, frozen and cut off, one after the other; then everything that was acknowledged is
 asked for.
 
-  test/cluster/cluster_test.py [--seed N] [--rate N] [--only FAULT,...] [--document]      (make cluster-test SEED=... ONLY=...)
+  test/cluster/cluster_test.py [--seed N] [--network NAME] [--rate N] [--only FAULT,...] [--document]      (make cluster-test SEED=... ONLY=...)
 
-The cluster is that of deploy/cluster, on this machine. The seed decides the order of the faults, which nodes they hit, and what clients ask for. A run
-writes its report to report.md in the build folder; --document puts it into docs/cluster.md, too. What fails leaves its folder, with all logs.
+The cluster is that of deploy/cluster, on this machine. The seed decides the order of the faults, which nodes they hit, what clients ask for, and whether
+a network element stands behind the server or the built-in network. A run writes its report to cluster-report.md in the build folder; --document puts it
+into docs/cluster.md, too. What fails leaves its folder, with all logs.
 """
 import argparse
 import collections
@@ -40,6 +41,10 @@ REFUSED_SECONDS = 45  # no order acknowledged for longer than this, whatever hap
 STEADY_SECONDS = 3  # between two faults
 DOWN_SECONDS = 12  # how long what others stand in for stays away: longer than a lease
 WHOLE_SECONDS = 120
+# A network element that takes its time, so that orders are caught between acceptance, call and answer. The built-in network has no outside: there an order is
+# fulfilled in one transaction.
+NETWORKS = ["builtin", "fake"]
+SCRIPT = "* START * *: late 150ms\n"
 
 
 class Test:
@@ -222,7 +227,9 @@ def report(a, test, story, found, seconds, commit):
     world = test.world
     waits = [r.answered - r.first for r in story.requests.values()]
     counts = collections.Counter(what for _, what in world.answers_between(0))
-    lines = [f"Seed {a.seed}, {time.strftime('%Y-%m-%d')}, version {commit}, {os.cpu_count()} cores for the whole cluster and its clients; {seconds:.0f} s of load.", "",
+    behind = {"builtin": "the built-in network", "fake": "a network element that takes 150 ms for a call"}[a.network]
+    lines = [f"Seed {a.seed}, {time.strftime('%Y-%m-%d')}, version {commit}, {os.cpu_count()} cores for the whole cluster and its clients; {seconds:.0f} s of load,"
+             f" {behind} behind it.", "",
              f"{len(story.requests):,} orders were asked for by {CLIENTS * len(PARTNERS)} clients of {len(PARTNERS)} partners, {counts['202']:,} acknowledged;"
              f" {sum(r.attempts > 1 for r in story.requests.values()):,} had to be asked for again. {len(story.usage):,} usage records were booked,"
              f" {sum(map(len, story.logs.values())):,} events read. Median wait for an answer {statistics.median(waits) * 1000:.0f} ms, the longest {max(waits):.1f} s"
@@ -255,8 +262,10 @@ def whole_run(a, folder):
     rng = random.Random(a.seed)
     faults = [f for f in Test.FAULTS if not a.only or f.__name__ in a.only]
     rng.shuffle(faults)
-    print(f"cluster-test: seed {a.seed}, everything in {folder}", flush=True)
-    cluster = lab.Lab(folder, BUILD / "topupd", say, options=["rate_per_minute=0", "log_level=info"])
+    a.network = a.network or rng.choice(NETWORKS)
+    print(f"cluster-test: seed {a.seed}, network {a.network}, everything in {folder}", flush=True)
+    (folder / "script").write_text(SCRIPT)
+    cluster = lab.Lab(folder, BUILD / "topupd", say, options=["rate_per_minute=0", f"network={a.network}", f"network_script={folder / 'script'}"])
     cluster.up()
     world = load.World(lab.BASE_URL, cluster.context(), a.seed, cluster.topupd_says("operator", "cluster").strip())
     load.furnish(world, PARTNERS, PROFILES, PSIMS)
@@ -291,6 +300,7 @@ def whole_run(a, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.strip().split("\n\n")[0])
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--network", choices=NETWORKS, help="the network behind the server; the seed decides by default")
     parser.add_argument("--rate", type=float, default=80, help="orders a second")
     parser.add_argument("--only", type=lambda text: text.split(","), help="these faults: " + ", ".join(f.__name__ for f in Test.FAULTS))
     parser.add_argument("--document", action="store_true", help="put the report into docs/cluster.md")
