@@ -101,7 +101,7 @@ struct route {
     enum err_kind (*work)(struct call *c, struct tx *tx, struct err *err);
     void (*reply)(struct call *c);
     void (*ahead)(struct call *c, struct tx *tx); // names what `work`, in a job, will read (store_job.ahead); NULL: nothing
-    bool work_despite_faults; // run `work` as a reader when parse found faults, so that all are reported
+    bool work_despite_faults;                     // run `work` as a reader when parse found faults, so that all are reported
 };
 
 // The partner's own time for this call.

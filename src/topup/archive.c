@@ -200,7 +200,7 @@ static enum ending verify(const char *path, struct archive_header *header) {
 // Removes from the store what is in a pending file.
 static enum ending drop_file(struct creating *c, char *path) {
     struct err err = {0};
-    struct archive_header header;
+    struct archive_header header = {0};
     struct archive_reader *r;
     int64_t dropped = c->dropped, gone = c->gone, kept = c->kept;
     enum ending how = verify(path, &header);
@@ -425,7 +425,7 @@ static enum ending check(struct session *s) {
     struct files files = {0};
     enum ending how = files_of_operands(s, 0, &files), worst = how;
     for (size_t i = 0; how == END_OK && i < files.n; i++) {
-        struct archive_header header;
+        struct archive_header header = {0};
         enum ending one = verify(files.path[i], &header);
         if (one == END_OK)
             print_line(s, "%s: %" PRId64 " orders, whole", files.path[i], header.orders);
