@@ -223,8 +223,9 @@ def come_to_an_end(cluster, world):
     lab.wait_for(lambda: cluster.psql("SELECT count(*) FROM orders WHERE state < 2") == [["0"]], BOUND_SECONDS, "the end of all orders")
 
 
-def report(a, test, story, found, seconds, commit):
+def report(a, test, story, db, found, seconds, commit):
     world = test.world
+    lasted = [row["finished"] - row["created"] for row in checker.order_rows(db) if row["finished"] is not None]
     waits = [r.answered - r.first for r in story.requests.values()]
     counts = collections.Counter(what for _, what in world.answers_between(0))
     behind = {"builtin": "the built-in network", "fake": "a network element that takes 150 ms for a call"}[a.network]
@@ -233,6 +234,7 @@ def report(a, test, story, found, seconds, commit):
              f"{len(story.requests):,} orders were asked for by {CLIENTS * len(PARTNERS)} clients of {len(PARTNERS)} partners, {counts['202']:,} acknowledged;"
              f" {sum(r.attempts > 1 for r in story.requests.values()):,} had to be asked for again. {len(story.usage):,} usage records were booked,"
              f" {sum(map(len, story.logs.values())):,} events read. Median wait for an answer {statistics.median(waits) * 1000:.0f} ms, the longest {max(waits):.1f} s"
+             f" (allowed: {BOUND_SECONDS} s). From acceptance to the end an order took {statistics.median(lasted) * 1000:.0f} ms, the longest {max(lasted):.1f} s"
              f" (allowed: {BOUND_SECONDS} s).", "",
              "| what happened | no order acknowledged for | a client waited at most | answers |", "|---|---|---|---|"]
     for what, begin, end in test.done:
@@ -282,7 +284,7 @@ def whole_run(a, folder):
     found = checker.check(story, db)
     slow = [f"{what}: {test.measured(begin, end)[0]:.1f} s" for what, begin, end in test.done if test.measured(begin, end)[0] > REFUSED_SECONDS]
     found[f"writes are refused for {REFUSED_SECONDS} s at most"] = slow
-    text = report(a, test, story, found, seconds, version())
+    text = report(a, test, story, db, found, seconds, version())
     (BUILD / "cluster-report.md").write_text(text)
     if a.document:
         document(text)
