@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/blocks.h"
 #include "base/date.h"
 #include "base/json_plain.h"
 #include "base/money.h"
@@ -223,8 +224,14 @@ static const char *reason(enum json_error_code code) {
 
 // jansson's parser does not survive it when memory is refused: it goes on with what is not there. So for its few bytes of a bounded body
 // the process ends instead, in order, as it does for its own (xmalloc); what was acknowledged is on disk.
+static void *must_alloc(size_t n) {
+    void *p = blocks_alloc(n);
+    CHECK(p != NULL);
+    return p;
+}
+
 static void take_care_of_memory(void) {
-    json_set_alloc_funcs(xmalloc, free);
+    json_set_alloc_funcs(must_alloc, blocks_free);
 }
 
 enum err_kind json_parse_object(struct str body, json_t **out, struct err *err) {

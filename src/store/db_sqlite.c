@@ -26,6 +26,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/blocks.h"
 #include "store/db.h"
 #include "store/db_sqlite_log.h"
 #include "store/statements.h"
@@ -255,7 +256,31 @@ static int on_wal(void *ctx, sqlite3 *lite, const char *name, int pages) {
     return SQLITE_OK;
 }
 
+// SQLite's memory. Debian's is built without lookaside, its own list of small pieces.
+static void *memory_alloc(int n) {
+    return blocks_alloc((size_t)n);
+}
+static void *memory_resize(void *p, int n) {
+    return blocks_resize(p, (size_t)n);
+}
+static int memory_size(void *p) {
+    return (int)blocks_size(p);
+}
+static int memory_round_up(int n) {
+    return (n + 7) & ~7;
+}
+static int memory_begin(void *ctx) {
+    (void)ctx;
+    return SQLITE_OK;
+}
+static void memory_end(void *ctx) {
+    (void)ctx;
+}
+
 static void once_settings(void) {
+    static const sqlite3_mem_methods memory = {memory_alloc,    blocks_free,  memory_resize, memory_size,
+                                               memory_round_up, memory_begin, memory_end,    NULL};
+    sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); // a lock around every malloc, for numbers nobody reads
 }
 
