@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,8 @@ struct store {
     pthread_cond_t pool_changed;
     struct tx *readers;
     int readers_open, readers_taken;
-    bool readers_held; // upkeep waits until none reads
+    bool readers_held;        // upkeep waits until none reads
+    _Atomic uint64_t commits; // of the writer, and upkeeps; counted before anybody hears of one
 
     pthread_mutex_t lock; // queue and stats
     pthread_cond_t work;
@@ -172,6 +174,7 @@ static enum err_kind commit(struct store *s, struct err *err) {
         kind = tell_others(s, err);
     if (!kind)
         kind = tx->db->driver->commit(tx->db, err);
+    atomic_fetch_add(&s->commits, 1); // one that failed, too: what it left is looked at anew
     if (kind)
         undo_all(s);
     else
@@ -517,11 +520,25 @@ static void begin_copy(struct store *s) {
     pthread_mutex_unlock(&s->copy_lock);
 }
 
-static void upkeep(struct store *s) {
+static void forget_view(struct tx *tx) {
+    if (tx->views)
+        tx->db->driver->rollback(tx->db); // it has only read
+    tx->views = false;
+}
+
+// What readers have kept open (store_read_end) and nobody uses: it would keep the log from being started anew.
+static void forget_views(struct store *s) {
+    pthread_mutex_lock(&s->pool_lock);
+    for (int i = 0; i < s->readers_open; i++) {
+        if (!s->readers[i].busy)
+            forget_view(&s->readers[i]);
+    }
+    pthread_mutex_unlock(&s->pool_lock);
+}
+
+static void upkeep_now(struct store *s) {
     struct db *db = s->writer.db;
     struct err err = {0};
-    if (is_copying(s))
-        return;
     enum db_upkeep wants = DB_UPKEEP_DONE;
     enum err_kind kind = db->driver->upkeep(db, false, &wants, &err);
     if (!kind && wants == DB_UPKEEP_ALONE) {
@@ -530,6 +547,7 @@ static void upkeep(struct store *s) {
         while (s->readers_taken > 0)
             pthread_cond_wait(&s->pool_changed, &s->pool_lock);
         pthread_mutex_unlock(&s->pool_lock);
+        forget_views(s);
         kind = db->driver->upkeep(db, true, &wants, &err);
         pthread_mutex_lock(&s->pool_lock);
         s->readers_held = false;
@@ -541,6 +559,17 @@ static void upkeep(struct store *s) {
     if (kind && !s->upkeep_failed)
         log_warn("store.upkeep_failed", LOG_ERR(&err));
     s->upkeep_failed = kind != ERR_NONE;
+}
+
+// Views are forgotten before it, for what they have not seen, and after it: those that begin once all of the log is in the file do not need
+// the log. Those that are in use then go when they end.
+static void upkeep(struct store *s) {
+    forget_views(s);
+    if (is_copying(s))
+        return;
+    upkeep_now(s);
+    atomic_fetch_add(&s->commits, 1);
+    forget_views(s);
 }
 
 static void work_off(struct store *s, struct store_job *first, size_t n) {
@@ -701,6 +730,20 @@ enum err_kind store_ping(struct store *s, struct err *err) {
 
 // ---- readers ----
 
+// What has been committed before this was called is in it. The count is taken before the view is, and so never promises too much.
+static enum err_kind view(struct store *s, struct tx *tx, struct err *err) {
+    uint64_t commits = atomic_load(&s->commits);
+    if (tx->views && tx->seen == commits)
+        return ERR_NONE;
+    forget_view(tx);
+    enum err_kind kind = tx->db->driver->begin(tx->db, err);
+    tx->views = true;
+    tx->seen = commits;
+    if (kind)
+        forget_view(tx);
+    return kind;
+}
+
 enum err_kind store_read_begin(struct store *s, struct tx **out, struct err *err) {
     struct tx *tx = NULL;
     pthread_mutex_lock(&s->pool_lock);
@@ -717,7 +760,7 @@ enum err_kind store_read_begin(struct store *s, struct tx **out, struct err *err
 
     tx->now = clock_wall(s->o.clock);
     tx->trouble = ERR_NONE;
-    enum err_kind kind = tx->db->driver->begin(tx->db, err);
+    enum err_kind kind = view(s, tx, err);
     if (kind) {
         store_read_end(tx);
         return kind;
@@ -726,10 +769,14 @@ enum err_kind store_read_begin(struct store *s, struct tx **out, struct err *err
     return ERR_NONE;
 }
 
+// The view is kept for the next who reads, as long as nothing is committed: to begin and end one takes the system four locks on the log.
 void store_read_end(struct tx *tx) {
     struct store *s = tx->store;
-    tx->db->driver->rollback(tx->db); // it has only read
+    if (!s->driver->alone || tx->trouble)
+        forget_view(tx);
     pthread_mutex_lock(&s->pool_lock);
+    if (tx->seen != atomic_load(&s->commits)) // under the lock: forget_views comes before this, or finds it
+        forget_view(tx);
     tx->busy = false;
     s->readers_taken--;
     pthread_cond_broadcast(&s->pool_changed);

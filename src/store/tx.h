@@ -46,6 +46,8 @@ struct tx {
     struct db *db;
     bool writer;
     bool busy;             // a reader that is taken
+    bool views;            // a reader in a transaction, of which somebody may be the user or nobody
+    uint64_t seen;         // of a reader: so many commits had been when it was begun
     bool wrote;            // since the job began
     bool changes;          // since the transaction began
     enum err_kind trouble; // what makes the transaction unfit for commit (anything but a broken constraint)
