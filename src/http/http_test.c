@@ -990,6 +990,10 @@ static void a_client_that_only_ended_its_side_gets_its_answer(void **state) {
     shutdown(other, SHUT_WR);
     assert_true(closed(other));
     close(other);
+    // A connection that is woken in the same turn as another has news is read before it is answered, and its end found: the library then
+    // closes it. So that one is to be gone.
+    while (http_server_connections(f->server) > 1)
+        sched_yield();
     http_resume(f->later[0]);
     f->n_later = 0;
     expect(fd, 202, "resumed");
