@@ -30,6 +30,7 @@ class Layout:
     sockets: str = "/var/run/postgresql"
     haproxy_socket: str = "/run/haproxy/admin.sock"
     haproxy_log: str = "/dev/log"
+    haproxy_user: str = "user haproxy\n    group haproxy"
     listen: str = ":443"
     watchdog: str = "automatic"
     shared_buffers: str = "1GB"

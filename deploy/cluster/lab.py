@@ -96,7 +96,8 @@ class Lab:
             self.layouts[node] = files.Layout(
                 cluster="lab", addresses=ADDRESSES, base_url=BASE_URL, etc=str(home / "etc"), etcd_data=str(home / "etcd"),
                 postgresql_data=str(home / "postgresql"), patroni_pgpass=str(home / "patroni.pgpass"), topupd_pgpass=str(home / "etc/pgpass"),
-                sockets=str(home), haproxy_socket=str(self.folder / "haproxy.sock"), haproxy_log="stdout format raw", listen=f"{GATEWAY}:8443",
+                sockets=str(home), haproxy_socket=str(self.folder / "haproxy.sock"), haproxy_log="stdout format raw",
+                haproxy_user="# as who starts it", listen=f"{GATEWAY}:8443",
                 watchdog="off", shared_buffers="64MB", max_wal="512MB", wal_keep="64MB", max_connections=100, haproxy_connections=1000)
         self.ca = self.folder / "ca"
 

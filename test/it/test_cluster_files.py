@@ -80,6 +80,7 @@ def test_haproxy_takes_its_settings(made, tmp_path):
     if not haproxy:
         pytest.skip("there is no haproxy")
     config = moved(made / "node1/haproxy.cfg", made / "node1", tmp_path)
+    assert "user haproxy" in config.read_text(), "it would go on as root"
     done = subprocess.run([haproxy, "-c", "-f", config], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
 
