@@ -72,6 +72,11 @@ def events_after(api, sequence):
     return api.get(f"/v2/events?after={sequence}&limit=1000").json()["data"]
 
 
+def logged(server, pattern):
+    """Lines are written by a thread of their own, some milliseconds later."""
+    wait_for(lambda: re.search(pattern, server.log_text()), what=f"a line with {pattern}")
+
+
 def settled(api, hook, outcome, seconds=30):
     """The first line of the log with this outcome, once there is one."""
     return wait_for(lambda: next((d for d in log_of(api, hook) if d["outcome"] == outcome), None), seconds, f"a delivery that is {outcome}")
@@ -169,7 +174,7 @@ def test_an_endpoint_that_fails_for_five_days_is_disabled_which_is_an_event_and_
     assert told["type"] == "webhook.disabled" and told["data"]["id"] == hook["id"] and told["data"]["status"] == "FAILED"
     assert told["changes"]["status"] == {"before": "ENABLED", "after": "FAILED"}
     assert "secret" not in told["data"]
-    assert re.search(rf"event=webhook.disabled webhook={hook['id']}", hooked.log_text())
+    logged(hooked, rf"event=webhook.disabled webhook={hook['id']}")
     n = len(there.got)
     there.answer = Answer(200)
     left = [s for s in wanted if s >= state["next_sequence"]]
@@ -339,6 +344,7 @@ def test_secrets_and_credentials_are_not_logged(hooked, api, receiver):
     rotated = api.post(f"/v2/webhooks/{hook['id']}/rotate-secret")
     happen(api)
     wait_for(lambda: there.got, what="an event")
+    logged(hooked, rf"event=webhook.delivery webhook={hook['id']}")
     log = hooked.log_text()
     for secret in (hook["secret"], rotated.json()["secret"], hook["secret"][6:], "topsecret", there.got[0].headers["webhook-signature"]):
         assert secret not in log
@@ -353,8 +359,7 @@ def test_metrics_and_log_lines(hooked, api, receiver):
     assert re.search(r'topupd_webhook_attempts_total\{kind="EVENT",outcome="DELIVERED"\} [1-9]', metrics)
     assert re.search(r'topupd_webhooks\{state="ENABLED"\} [1-9]', metrics)
     assert "topupd_webhook_lag_seconds_bucket" in metrics
-    assert re.search(rf"event=webhook.delivery webhook={hook['id']} partner=1 kind=EVENT type=\S+ sequence=\d+ attempt=1 outcome=DELIVERED status=200",
-                     hooked.log_text())
+    logged(hooked, rf"event=webhook.delivery webhook={hook['id']} partner=1 kind=EVENT type=\S+ sequence=\d+ attempt=1 outcome=DELIVERED status=200")
 
 
 def test_the_command_line(hooked, api, receiver, tmp_path):
@@ -430,8 +435,8 @@ def test_notifications_of_one_sim(hooked, receiver):
     assert threshold["threshold"] == 80 and threshold["iccid"] == iccid and threshold["subscription_id"] == subscription
     assert end["current_balance"] == 0
     assert there.got[0].json == there.got[1].json  # the same at every attempt
+    logged(hooked, rf"event=notification.delivery iccid={iccid} partner=\d+ type=USAGE_THRESHOLD")
     assert "p@ss" not in hooked.log_text() and "p%40ss" not in hooked.log_text() and expected not in hooked.log_text()
-    assert re.search(rf"event=notification.delivery iccid={iccid} partner=\d+ type=USAGE_THRESHOLD", hooked.log_text())
 
 
 # ---- crashes ----
