@@ -111,7 +111,7 @@ static void an_order_leaves_when_it_is_what_was_kept(void **state UNUSED) {
     operator_call(HTTP_GET, "/admin/v1/archive/orders?before=" LATER, NULL);
     assert_answer(&a, 200);
     assert_string_equal(a.content_type, "application/x-ndjson");
-    struct str line[4];
+    struct str line[4] = {0};
     assert_int_equal(lines(line, 4), 2);
     assert_true(str_is(line[1], "{\"next\":null}"));
     json_error_t why;

@@ -544,8 +544,10 @@ void waits_close(struct waits *w) {
     waits_stop(w);
     CHECK(atomic_load(&w->n) == 0);
     for (size_t i = 0; i < BUCKETS; i++)
-        while (w->parties[i])
-            party_drop(w, w->parties[i]);
+        for (struct party *p = w->parties[i], *next; p; p = next) {
+            next = p->next;
+            free(p);
+        }
     pthread_cond_destroy(&w->inbox.poked);
     pthread_mutex_destroy(&w->inbox.lock);
     pthread_mutex_destroy(&w->lock);

@@ -11,6 +11,7 @@
 #include "base/json.h"
 #include "base/secret.h"
 #include "base/testing.h"
+#include "store/db.h"
 #include "store/store_partner.h"
 
 #define START ((struct wall){1700000000000})
@@ -23,6 +24,7 @@
 struct world {
     char folder[64];
     char keys_file[96];
+    const struct db_driver *driver; // NULL: the embedded store
     struct clock_manual manual;
     struct clock clock;
     struct store *store;
@@ -90,6 +92,7 @@ static void open_store(struct world *w) {
     o.location = w->folder;
     o.clock = &w->clock;
     o.may_create = true;
+    o.driver = w->driver;
     assert_int_equal(store_open(&o, &w->store, &w->err), ERR_NONE);
 }
 
@@ -109,8 +112,9 @@ static void close_both(struct world *w) {
     w->auth = NULL;
 }
 
-static int setup(void **state) {
+static int begin(void **state, const struct db_driver *driver) {
     struct world *w = xcalloc(1, sizeof(*w));
+    w->driver = driver;
     snprintf(w->folder, sizeof(w->folder), "/tmp/auth-test-XXXXXX");
     assert_non_null(mkdtemp(w->folder));
     snprintf(w->keys_file, sizeof(w->keys_file), "%s/keys.json", w->folder);
@@ -128,6 +132,18 @@ static int setup(void **state) {
     open_auth(w);
     *state = w;
     return 0;
+}
+
+static int setup(void **state) {
+    return begin(state, NULL);
+}
+
+// A store that does not think itself alone, as it is when there are other nodes.
+static int setup_node(void **state) {
+    static struct db_driver shared;
+    shared = db_sqlite;
+    shared.alone = false;
+    return begin(state, &shared);
 }
 
 static int drop(const char *path, const struct stat *st UNUSED, int what UNUSED, struct FTW *ftw UNUSED) {
@@ -925,11 +941,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(what_is_not_signed_by_us_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_changed_token_is_not_the_cached_one, setup, teardown),
         cmocka_unit_test_setup_teardown(a_disabled_partner_is_refused_within_a_second, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_partner_disabled_by_another_node_is_refused_within_a_second, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_partner_disabled_by_another_node_is_refused_within_a_second, setup_node, teardown),
         cmocka_unit_test_setup_teardown(keys_survive_a_restart, setup, teardown),
         cmocka_unit_test_setup_teardown(a_rotated_key_stays_as_long_as_its_tokens, setup, teardown),
         cmocka_unit_test_setup_teardown(rotation_stops_before_tokens_lose_their_keys, setup, teardown),
-        cmocka_unit_test_setup_teardown(another_nodes_key_is_found, setup, teardown),
+        cmocka_unit_test_setup_teardown(another_nodes_key_is_found, setup_node, teardown),
         cmocka_unit_test_setup_teardown(operators_have_tokens_of_their_own, setup, teardown),
         cmocka_unit_test_setup_teardown(an_outside_issuers_tokens_are_accepted_as_configured, setup, teardown),
         cmocka_unit_test_setup_teardown(a_changed_key_file_is_read_again, setup, teardown),

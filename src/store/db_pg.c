@@ -1086,7 +1086,7 @@ static void sort_ahead(struct ahead *a, int rows) {
 
 // All that was asked for ahead, of every statement, in one round trip.
 static enum err_kind fetch_ahead(struct db_pg *d, struct err *err) {
-    int rows[ARRAY_LEN(asked)], failed, n = 0, first = d->sent;
+    int rows[ARRAY_LEN(asked)], n = 0, first = d->sent, failed = first;
     PGresult *res[ARRAY_LEN(asked)] = {0};
     enum err_kind kind = ERR_NONE;
     d->fetched = true;
