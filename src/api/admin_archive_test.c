@@ -10,22 +10,15 @@
 #include "store/store_partner.h"
 #include "store/store_subscription.h"
 
-#define OPERATOR_TOKEN "an operator's token of some length"
 #define LATER "2026-11-23T12:02:00Z"
 #define LATER_MS 180000
 
 static struct api_test t;
 static struct answer a;
 
-static enum err_kind add_operator(struct tx *tx, void *ctx UNUSED, struct err *err) {
-    struct operator_token token = {.name = STR("olga"), .created = tx_now(tx), .expires = WALL_NONE};
-    sha256_of(STR(OPERATOR_TOKEN), token.sha256);
-    return store_operator_add(tx, &token, err);
-}
-
 static int setup(void **state UNUSED) {
     api_test_open(&t);
-    api_test_job(&t, add_operator, NULL);
+    api_test_operator(&t);
     return 0;
 }
 
@@ -36,8 +29,7 @@ static int teardown(void **state UNUSED) {
 }
 
 static void operator_call(enum http_method method, const char *target, const char *body) {
-    static const struct header headers[] = {{"Authorization", "Bearer " OPERATOR_TOKEN}, {NULL, NULL}};
-    api_test_call(&t, &a, -1, method, target, body, headers);
+    api_test_call(&t, &a, -1, method, target, body, api_test_as_operator);
 }
 
 static enum err_kind expire(struct tx *tx, void *ctx, struct err *err) {

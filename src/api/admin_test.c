@@ -6,7 +6,6 @@
 #include "store/store_order.h"
 #include "store/store_partner.h"
 
-#define OPERATOR_TOKEN "an operator's token of some length"
 #define NEW_PRODUCT "CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCA="
 #define OTHER_PRODUCT "DDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDDA="
 #define CSV_HEADER "id,name,sim_type,duration,duration_unit,data,data_unit,price,price_currency,footprint_code,first_usage,on_sale\n"
@@ -14,15 +13,9 @@
 static struct api_test t;
 static struct answer a;
 
-static enum err_kind add_operator(struct tx *tx, void *ctx UNUSED, struct err *err) {
-    struct operator_token token = {.name = STR("olga"), .created = tx_now(tx), .expires = WALL_NONE};
-    sha256_of(STR(OPERATOR_TOKEN), token.sha256);
-    return store_operator_add(tx, &token, err);
-}
-
 static int setup(void **state UNUSED) {
     api_test_open(&t);
-    api_test_job(&t, add_operator, NULL);
+    api_test_operator(&t);
     return 0;
 }
 
@@ -33,8 +26,7 @@ static int teardown(void **state UNUSED) {
 }
 
 static void call(enum http_method method, const char *target, const char *body) {
-    static const struct header operator_headers[] = {{"Authorization", "Bearer " OPERATOR_TOKEN}, {NULL, NULL}};
-    api_test_call(&t, &a, -1, method, target, body, operator_headers);
+    api_test_call(&t, &a, -1, method, target, body, api_test_as_operator);
 }
 
 static int64_t number(const char *path) {

@@ -12,16 +12,8 @@
 #include "store/store_product.h"
 #include "store/store_subscription.h"
 
-#define OPERATOR_TOKEN "an operator's token of some length"
-
 static struct api_test t;
 static struct answer a;
-
-static enum err_kind add_operator(struct tx *tx, void *ctx UNUSED, struct err *err) {
-    struct operator_token token = {.name = STR("olga"), .created = tx_now(tx), .expires = WALL_NONE};
-    sha256_of(STR(OPERATOR_TOKEN), token.sha256);
-    return store_operator_add(tx, &token, err);
-}
 
 // A subscription on PSIM_ACTIVE whose timer has come but not its date, and who is not due to begin: nothing can move it.
 static enum err_kind add_stuck(struct tx *tx, void *ctx UNUSED, struct err *err) {
@@ -60,7 +52,7 @@ static enum err_kind add_stuck(struct tx *tx, void *ctx UNUSED, struct err *err)
 
 static int setup(void **state UNUSED) {
     api_test_open(&t);
-    api_test_job(&t, add_operator, NULL);
+    api_test_operator(&t);
     return 0;
 }
 
@@ -71,8 +63,7 @@ static int teardown(void **state UNUSED) {
 }
 
 static void report(const char *body) {
-    static const struct header operator_headers[] = {{"Authorization", "Bearer " OPERATOR_TOKEN}, {NULL, NULL}};
-    api_test_call(&t, &a, -1, HTTP_POST, "/admin/v1/usage", body, operator_headers);
+    api_test_call(&t, &a, -1, HTTP_POST, "/admin/v1/usage", body, api_test_as_operator);
     assert_int_equal(a.status, 200);
 }
 

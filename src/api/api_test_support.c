@@ -185,6 +185,19 @@ static void remove_folder(const char *folder) {
     rmdir(folder);
 }
 
+#define OPERATOR_TOKEN "an operator's token of some length"
+const struct header api_test_as_operator[] = {{"Authorization", "Bearer " OPERATOR_TOKEN}, {NULL, NULL}};
+
+static enum err_kind add_operator(struct tx *tx, void *ctx UNUSED, struct err *err) {
+    struct operator_token token = {.name = STR("olga"), .created = tx_now(tx), .expires = WALL_NONE};
+    sha256_of(STR(OPERATOR_TOKEN), token.sha256);
+    return store_operator_add(tx, &token, err);
+}
+
+void api_test_operator(struct api_test *t) {
+    api_test_job(t, add_operator, NULL);
+}
+
 void api_test_close(struct api_test *t) {
     api_stop(t->api);
     store_close(t->store); // before those that its callbacks use
@@ -202,7 +215,7 @@ struct exchange {
     bool has_body;
     const struct header *headers;
     bool later, resumed;
-    bool ended; // a stream
+    bool ended;           // a stream
     pthread_mutex_t lock; // of `resumed`
     pthread_cond_t changed;
 };

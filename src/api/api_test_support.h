@@ -51,6 +51,8 @@ void api_test_open(struct api_test *t);
 // The same with routes of the test's own; `threaded`: with the store's writer and the API's turns on threads of their own.
 void api_test_open_routes(struct api_test *t, const struct route *routes, size_t n, bool threaded);
 void api_test_close(struct api_test *t);
+// An operator, olga, and the header of her calls (made as nobody, -1).
+void api_test_operator(struct api_test *t);
 
 // ---- calls ----
 struct answer {
@@ -62,6 +64,7 @@ struct answer {
 struct header {
     const char *name, *value;
 };
+extern const struct header api_test_as_operator[]; // once there is one: api_test_operator
 // `token` 0 or 1: as that partner; -1: as nobody. `body` NULL: none; else it is sent as JSON. `headers` (ended by a NULL name) may be NULL.
 // The answer of the call before is dropped.
 void api_test_call(struct api_test *t, struct answer *a, int token, enum http_method method, const char *target, const char *body,

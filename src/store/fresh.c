@@ -74,22 +74,6 @@ void fresh_clear(struct fresh *f) {
 
 // ---- rows with texts ----
 
-static const size_t order_texts[] = {
-    offsetof(struct order, subscriber.email),
-    offsetof(struct order, subscriber.first_name),
-    offsetof(struct order, subscriber.last_name),
-    offsetof(struct order, subscriber.country_of_residence),
-    offsetof(struct order, subscriber.language),
-    offsetof(struct order, subscriber.device_os),
-    offsetof(struct order, subscriber.device_model),
-    offsetof(struct order, subscriber.device_id),
-    offsetof(struct order, subscriber.device_eid),
-    offsetof(struct order, matching_id),
-    offsetof(struct order, smdp),
-    offsetof(struct order, correlation_id),
-    offsetof(struct order, reference),
-    offsetof(struct order, failure),
-};
 static const size_t task_texts[] = {offsetof(struct task, peer), offsetof(struct task, note)};
 static const size_t subscription_texts[] = {offsetof(struct subscription, name), offsetof(struct subscription, email)};
 
@@ -103,7 +87,7 @@ static void copy_texts(void *row, const size_t *texts, size_t n, struct arena *a
 
 void fresh_copy_order(const struct order *from, struct arena *a, struct order *out) {
     *out = *from;
-    copy_texts(out, order_texts, ARRAY_LEN(order_texts), a);
+    copy_texts(out, order_layout.texts, order_layout.n_texts, a);
 }
 
 void fresh_copy_task(const struct task *from, struct arena *a, struct task *out) {

@@ -16,6 +16,7 @@
 #include "core/order.h"
 #include "core/subscription.h"
 #include "core/task.h"
+#include "store/recent.h"
 #include "store/statements.h"
 
 struct fresh_order {
@@ -57,6 +58,7 @@ struct fresh_order *fresh_on_sim(const struct fresh *f, iccid_t iccid, const str
 // The first of an order's tasks that is not finished; NULL: none.
 const struct task *fresh_open_task(const struct fresh_order *at);
 
+extern const struct recent_layout order_layout; // which members of an order are texts; store_order.c
 void fresh_copy_order(const struct order *from, struct arena *a, struct order *out);
 void fresh_copy_task(const struct task *from, struct arena *a, struct task *out);
 

@@ -53,7 +53,7 @@ static const size_t order_texts[] = {
     offsetof(struct order, reference),
     offsetof(struct order, failure),
 };
-static const struct recent_layout order_layout = {sizeof(struct order), order_texts, ARRAY_LEN(order_texts)};
+const struct recent_layout order_layout = {sizeof(struct order), order_texts, ARRAY_LEN(order_texts)};
 
 enum err_kind store_order_get(struct tx *tx, struct uuid id, struct arena *a, struct order *out, struct err *err) {
     const struct fresh_order *fresh = fresh_find(&tx->fresh, &id);

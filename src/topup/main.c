@@ -128,7 +128,7 @@ void query_add(struct buf *path, const char *name, const char *value) {
     path_segment(path, value);
 }
 
-bool read_secret_file(const char *path, struct buf *out) {
+static bool read_secret_file(const char *path, struct buf *out) {
     bool standard = strcmp(path, "-") == 0;
     FILE *f = standard ? stdin : fopen(path, "re");
     char line[1024];
@@ -143,6 +143,20 @@ bool read_secret_file(const char *path, struct buf *out) {
     buf_add_str(out, str_trim(str_of(line)));
     secret_wipe(line, sizeof line);
     return true;
+}
+
+bool add_secret_file(const struct session *s, struct jw *w, const char *key) {
+    if (!session_has(s, OPT_SECRET_FILE))
+        return true;
+    struct buf secret;
+    buf_init(&secret, 2048);
+    bool found = read_secret_file(session_option(s, OPT_SECRET_FILE), &secret);
+    if (found)
+        jw_str(w, key, buf_str(&secret));
+    if (secret.p)
+        secret_wipe(secret.p, secret.n);
+    buf_release(&secret);
+    return found;
 }
 
 // ---- calls ----

@@ -54,21 +54,6 @@ static bool add_settings(const struct session *s, struct jw *w) {
     return true;
 }
 
-// The chosen secret, when --secret-file says where it is.
-static bool add_secret(const struct session *s, struct jw *w) {
-    if (!session_has(s, OPT_SECRET_FILE))
-        return true;
-    struct buf secret;
-    buf_init(&secret, 2048);
-    bool found = read_secret_file(session_option(s, OPT_SECRET_FILE), &secret);
-    if (found)
-        jw_str(w, "client_secret", buf_str(&secret));
-    if (secret.p)
-        secret_wipe(secret.p, secret.n);
-    buf_release(&secret);
-    return found;
-}
-
 static void show_secret(const struct session *s) {
     if (!session_has(s, OPT_JSON))
         fputs("\nThe secret is shown this once; the server keeps only a hash of it.\n", stderr);
@@ -86,7 +71,7 @@ static enum ending add(struct session *s) {
     enum ending how = END_OK;
     if (!add_settings(s, &w))
         how = END_USAGE;
-    else if (!add_secret(s, &w))
+    else if (!add_secret_file(s, &w, "client_secret"))
         how = END_LOCAL;
     jw_end_object(&w);
     if (how == END_OK)
@@ -160,7 +145,7 @@ static enum ending rotate(struct session *s) {
     struct jw w = jw_on(&body);
     jw_object(&w, NULL);
     jw_i64(&w, "overlap_seconds", seconds);
-    enum ending how = add_secret(s, &w) ? END_OK : END_LOCAL;
+    enum ending how = add_secret_file(s, &w, "client_secret") ? END_OK : END_LOCAL;
     jw_end_object(&w);
     if (how == END_OK)
         how = on_one(s, "POST", "/rotate-secret", buf_str(&body));

@@ -180,8 +180,9 @@ void jw_words(struct jw *w, const char *key, const char *list);
 void path_segment(struct buf *out, const char *text); // percent-encoded
 // Appends "?name=value" or "&name=value"; nothing when value is NULL.
 void query_add(struct buf *path, const char *name, const char *value);
-// Reads a whole small file ("-": standard input), one line without its end.
-bool read_secret_file(const char *path, struct buf *out);
+// The one line of --secret-file ("-": standard input), without its end, as `key`; nothing without that option. False, and a complaint: it
+// cannot be read.
+bool add_secret_file(const struct session *s, struct jw *w, const char *key);
 
 // ---- the rows, by subject; each list ends with a row whose noun is NULL ----
 extern const struct command partner_commands[], product_commands[], sim_commands[], order_commands[], subscription_commands[],

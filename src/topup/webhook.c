@@ -32,21 +32,6 @@ static const struct list_column delivery_columns[] = {{"ID", "id", CELL_KEEP},
 
 // ---- what is sent ----
 
-// False, and a complaint: the secret's file cannot be read.
-static bool add_secret(const struct session *s, struct jw *w) {
-    if (!session_has(s, OPT_SECRET_FILE))
-        return true;
-    struct buf secret;
-    buf_init(&secret, 2048);
-    bool found = read_secret_file(session_option(s, OPT_SECRET_FILE), &secret);
-    if (found)
-        jw_str(w, "secret", buf_str(&secret));
-    if (secret.p)
-        secret_wipe(secret.p, secret.n);
-    buf_release(&secret);
-    return found;
-}
-
 static enum ending add_settings(const struct session *s, struct jw *w) {
     bool enable = session_has(s, OPT_ENABLE), disable = session_has(s, OPT_DISABLE);
     if (enable && disable)
@@ -96,7 +81,7 @@ static enum ending add(struct session *s) {
     jw_object(&w, NULL);
     jw_text(&w, "url", s->operand[0]);
     enum ending how = add_settings(s, &w);
-    if (how == END_OK && !add_secret(s, &w))
+    if (how == END_OK && !add_secret_file(s, &w, "secret"))
         how = END_LOCAL;
     jw_end_object(&w);
     if (how == END_OK)
@@ -151,7 +136,7 @@ static enum ending rotate(struct session *s) {
     struct jw w = jw_on(&body);
     jw_object(&w, NULL);
     jw_i64(&w, "overlap_seconds", seconds);
-    enum ending how = add_secret(s, &w) ? END_OK : END_LOCAL;
+    enum ending how = add_secret_file(s, &w, "secret") ? END_OK : END_LOCAL;
     jw_end_object(&w);
     if (how == END_OK)
         how = send_body(s, "POST", "/rotate-secret", &body);
