@@ -8,8 +8,8 @@
  *
  * A connection belongs to one thread at a time. While `defer` is set, writing statements may be put off by the driver until the next read
  * that could see them, or the commit (PostgreSQL batches them); so a conflict may come up late, at a call that has nothing to do with it
- * (`late`) or at the commit, and the store then runs the jobs one by one without. Statements whose number of changed rows matters are marked
- * DB_NOW and never put off.
+ * (`late`) or at the commit, and the store then runs the jobs one by one without. Statements whose number of changed rows matters are
+ * marked DB_NOW and never put off.
  *
  * Errors: ERR_CONFLICT a constraint is broken (that statement alone had no effect), ERR_UNAVAILABLE disk, lock or connection trouble,
  * ERR_CORRUPT the database's bytes are damaged, ERR_RETRY run the transaction again, ERR_INTERNAL our SQL is wrong. After any but
@@ -100,9 +100,10 @@ struct db_driver {
 #define DB_TELL_MAX 7800
 struct db {
     const struct db_driver *driver;
-    bool defer;  // set by the store before begin
-    bool late;   // set by the driver until the next begin: what failed was put off
-    bool others; // set by a writer's begin: somebody else has written since its last commit; what it remembers counts no more
+    bool defer;    // set by the store before begin
+    bool late;     // set by the driver until the next begin: what failed was put off
+    bool others;   // set by a writer's begin: somebody else has written since its last commit; what it remembers counts no more
+    int64_t waits; // how often an answer from elsewhere was waited for, since it was opened
 };
 
 extern const struct db_driver db_sqlite; // db_sqlite.c

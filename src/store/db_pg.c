@@ -289,6 +289,7 @@ static enum err_kind take_all(struct db_pg *d, int ms, const char *what, struct 
     *failed = -1;
     d->sent = 0;
     d->behind = false;
+    d->db.waits++;
     for (int i = 0; i <= n; i++) { // the last is the sync's own
         PGresult *res = NULL;
         enum err_kind k = await(d, ms, &res, err);
@@ -991,20 +992,32 @@ static enum err_kind gather(struct db_pg *d, int statement, const struct db_valu
     return m->rows >= GATHERED_MAX ? put_gathered(d, err) : ERR_NONE;
 }
 
+// Several rows in one statement: for us they are like others.
+static int one_of(int statement) {
+    switch (statement) {
+    case ST_ORDER_INSERT_MANY:
+        return ST_ORDER_INSERT;
+    case ST_SUBSCRIPTION_INSERT_MANY:
+        return ST_SUBSCRIPTION_INSERT;
+    case ST_EVENT_INSERT_MANY:
+        return ST_EVENT_INSERT;
+    default:
+        return statement;
+    }
+}
+
 // Whether it need not be done at once. *kind: how it went.
 static bool put_off(struct db_pg *d, int statement, const struct db_value *params, size_t n, enum err_kind *kind, struct err *err) {
-    if (statement == ST_EVENT_INSERT_MANY) { // several in one: for us they are like others
-        size_t one = (size_t)d->statement[ST_EVENT_INSERT].n;
-        *kind = ERR_NONE;
-        for (size_t i = 0; i < n && !*kind; i += one)
-            *kind = gather(d, ST_EVENT_INSERT, params + i, err);
-        return true;
-    }
-    bool gathers = is_gathered(statement);
-    if (!gathers && statement != ST_SEQUENCE_SET && statement != ST_NUMBER_SET && statement != ST_CAP_ADD)
+    int one = one_of(statement);
+    bool gathers = is_gathered(one);
+    if (!gathers && one != ST_SEQUENCE_SET && one != ST_NUMBER_SET && one != ST_CAP_ADD)
         return false;
-    spoil(d, statement, params, gathers);
-    *kind = gathers ? gather(d, statement, params, err) : put(d, statement, 0, params, n, err);
+    size_t row = (size_t)d->statement[one].n;
+    *kind = ERR_NONE;
+    for (size_t i = 0; i < n && !*kind; i += row) {
+        spoil(d, one, params + i, gathers);
+        *kind = gathers ? gather(d, one, params + i, err) : put(d, one, 0, params + i, row, err);
+    }
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 
 #include "store/testing.h"
+#include "store/tx.h"
 
 #define NODES 2
 #define THREADS 3 // of each node
@@ -439,10 +440,80 @@ static void what_is_put_off_and_fails_is_one_jobs_alone(void **state) {
     RUN(f, keys_job);
 }
 
+// ---- many rows, few round trips ----
+
+#define MANY 100
+
+static enum err_kind count_waits(struct tx *tx, void *ctx, struct err *err) {
+    (void)err;
+    *(int64_t *)ctx = tx->db->waits;
+    return ERR_NONE;
+}
+
+JOB(many_orders_job) {
+    struct fixture *f = ctx;
+    for (int i = 0; i < MANY; i++) {
+        struct order o = fixture_order(tx, &f->product, ICCID_A);
+        struct subscription s = fixture_subscription(&o, tx_now(tx));
+        struct task t = fixture_task(tx, &o, 0);
+        struct event e = fixture_event(&o, EVENT_ORDER_ACCEPTED, tx_now(tx));
+        o.state = i % 2 ? ORDER_COMPLETED : ORDER_ACCEPTED;
+        o.sold.minor = s.initial_bytes = 1000 + i;
+        OK(store_order_insert(tx, &o, err));
+        if (i % 2 == 0)
+            OK(store_task_insert(tx, &t, err));
+        if (i != 4)
+            OK(store_subscription_insert(tx, &s, err));
+        OK(store_event_append(tx, &e, err));
+    }
+    return ERR_NONE;
+}
+
+static void many_orders_are_written_in_few_round_trips_and_each_as_it_was(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    store_at_end(f->store, &(struct store_end){.run = nothing, .committed = committed});
+    int64_t before = 0, after = 0;
+    RUN(f, many_orders_job); // what is met for the first time is looked up
+    OK(store_run(f->store, count_waits, &before, err));
+    RUN(f, many_orders_job);
+    OK(store_run(f->store, count_waits, &after, err));
+    assert_true(after - before <= 6); // of three transactions, with the end of the first and the beginning of the last
+    struct tx *tx = NULL;
+    struct order_filter filter = {.state = -1, .iccid = ICCID_NONE, .before = WALL_NONE, .after = WALL_NONE};
+    struct order *orders;
+    struct subscription s;
+    struct task *tasks;
+    struct event *events;
+    size_t n, n_tasks;
+    OK(store_read_begin(f->store, &tx, err));
+    OK(store_event_list(tx, f->live.id, 0, 3 * MANY, &f->arena, &events, &n, err));
+    assert_int_equal(n, 2 * MANY);
+    OK(store_order_list(tx, &filter, 0, 3 * MANY, &f->arena, &orders, &n, NULL, err));
+    assert_int_equal(n, 2 * MANY);
+    for (int i = 0; i < 2 * MANY; i++) {
+        const struct order *o = &orders[2 * MANY - 1 - i];
+        int k = i % MANY;
+        assert_true(uuid_eq(o->id, events[i].order_id));
+        assert_int_equal(o->sold.minor, 1000 + k);
+        assert_int_equal(o->state, k % 2 ? ORDER_COMPLETED : ORDER_ACCEPTED);
+        OK(store_task_of_order(tx, o->id, &f->arena, &tasks, &n_tasks, err));
+        assert_int_equal(n_tasks, k % 2 ? 0 : 1);
+        if (k == 4) {
+            FAILS(ERR_NOT_FOUND, store_subscription_get(tx, o->id, &f->arena, &s, err));
+            continue;
+        }
+        OK(store_subscription_get(tx, o->id, &f->arena, &s, err));
+        assert_int_equal(s.initial_bytes, 1000 + k);
+    }
+    store_read_end(tx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(two_nodes_at_the_same_rows, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_put_off_and_fails_is_one_jobs_alone, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(many_orders_are_written_in_few_round_trips_and_each_as_it_was, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_one_node_commits_is_news_at_the_other, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
