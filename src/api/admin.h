@@ -66,6 +66,7 @@ void admin_sim_progress_reply(struct call *c);
 
 // ---- usage (admin_usage.c) ----
 enum err_kind admin_usage_parse(struct call *c, struct err *err);
+void admin_usage_ahead(struct call *c, struct tx *tx);
 enum err_kind admin_usage_work(struct call *c, struct tx *tx, struct err *err);
 void admin_usage_reply(struct call *c);
 enum err_kind admin_usage_unrated_parse(struct call *c, struct err *err);

@@ -101,6 +101,19 @@ static enum err_kind keep(struct call *c, struct usage_result *to, const struct 
     return ERR_NONE;
 }
 
+static bool is_left_out(const struct usage_post *s, size_t i) {
+    return !str_present(s->records[i].record_id) || s->results[i].verdict == USAGE_INVALID;
+}
+
+void admin_usage_ahead(struct call *c, struct tx *tx) {
+    struct usage_post *s = c->state;
+    look_back(c, s);
+    for (size_t i = s->from; i < s->from + s->running; i++) {
+        if (!is_left_out(s, i))
+            life_usage_ahead(tx, &s->records[i]);
+    }
+}
+
 enum err_kind admin_usage_work(struct call *c, struct tx *tx, struct err *err) {
     struct usage_post *s = c->state;
     look_back(c, s);
@@ -108,7 +121,7 @@ enum err_kind admin_usage_work(struct call *c, struct tx *tx, struct err *err) {
     arena_init(&scratch, SCRATCH_MAX);
     enum err_kind kind = ERR_NONE;
     for (size_t i = s->from; i < s->from + s->running && kind == ERR_NONE; i++) {
-        if (!str_present(s->records[i].record_id) || s->results[i].verdict == USAGE_INVALID)
+        if (is_left_out(s, i))
             continue;
         struct usage_result u;
         arena_reset(&scratch);

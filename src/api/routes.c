@@ -124,7 +124,7 @@ const struct route api_routes[] = {
     {HTTP_GET,  "/admin/v1/subscriptions/{id}", ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, NULL,                          admin_subscription_get_work,  admin_subscription_get_reply},
 
     // ---- operators: usage ----
-    {HTTP_POST, "/admin/v1/usage",         ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON, admin_usage_parse,         admin_usage_work,         admin_usage_reply},
+    {HTTP_POST, "/admin/v1/usage",         ACCESS_OPERATOR, "admin", WORK_WRITE, BODY_JSON, admin_usage_parse,         admin_usage_work,         admin_usage_reply, .ahead = admin_usage_ahead},
     {HTTP_GET,  "/admin/v1/usage/unrated", ACCESS_OPERATOR, "admin", WORK_READ,  BODY_NONE, admin_usage_unrated_parse, admin_usage_unrated_work, admin_usage_unrated_reply},
 
     // ---- operators: the archive ----

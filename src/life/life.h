@@ -60,6 +60,7 @@ NODISCARD enum err_kind life_pass(struct tx *tx, struct arena *a, struct life_pa
 //     sum(spent) + sum(unrated) == what came in.
 //   - Thresholds of the partner fire when the booking carries a running subscription across them, the lower first, then its end.
 // Faults of the record itself (dates the wrong way round, in the future) are a verdict, not an error.
+void life_usage_ahead(struct tx *tx, const struct usage_record *r); // names what it will read: for store_job.ahead
 NODISCARD enum err_kind life_usage(struct tx *tx, struct arena *a, const struct usage_record *r, struct usage_result *out, struct err *err);
 
 // ---- the eSIM profile ----

@@ -118,6 +118,7 @@ static enum err_kind warn(struct booking *b, const struct subscription *s, int64
 // Takes what it can; one that had ended by now only gives its bytes.
 static enum err_kind carry(struct booking *b, struct candidate *c, int64_t bytes, struct wall from, int64_t *taken, struct err *err) {
     struct subscription *s = &c->s;
+    const struct subscription was = *s;
     bool changed = false;
     enum err_kind kind = ERR_NONE;
     if (s->state == SUB_PENDING_USAGE && (kind = begin(b, c, from, err)) != ERR_NONE)
@@ -130,7 +131,11 @@ static enum err_kind carry(struct booking *b, struct candidate *c, int64_t bytes
         kind = life_step(b->tx, &b->payload, s, SUB_CUE_USED_UP, b->now, b->now, err);
     if (!kind) // one that was begun long ago may be over already
         kind = catch_up(b, c, &changed, err);
-    return kind ? kind : store_subscription_update(b->tx, s, err);
+    if (kind)
+        return kind;
+    bool same = s->state == was.state && s->end == was.end && s->activation.ms == was.activation.ms && s->expiry.ms == was.expiry.ms &&
+                s->next_at.ms == was.next_at.ms;
+    return same ? store_subscription_spend(b->tx, s, err) : store_subscription_update(b->tx, s, err);
 }
 
 static enum err_kind candidates(struct booking *b, iccid_t iccid, struct candidate **out, size_t *n, struct err *err) {
@@ -303,6 +308,12 @@ static enum err_kind take(struct tx *tx, struct arena *a, const struct usage_rec
         .unrated_bytes = out->unrated_bytes,
     };
     return store_usage_insert(tx, &u, out->places, out->n_places, err);
+}
+
+void life_usage_ahead(struct tx *tx, const struct usage_record *r) {
+    iccid_t iccid = ICCID_NONE;
+    bool known = r->named == USAGE_BY_ICCID && iccid_parse(r->number, &iccid) == ICCID_OK;
+    store_usage_ahead(tx, r, known ? iccid : ICCID_NONE);
 }
 
 enum err_kind life_usage(struct tx *tx, struct arena *a, const struct usage_record *r, struct usage_result *out, struct err *err) {

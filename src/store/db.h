@@ -9,7 +9,8 @@
  * A connection belongs to one thread at a time. While `defer` is set, writing statements may be put off by the driver until the next read
  * that could see them, or the commit (PostgreSQL batches them); so a conflict may come up late, at a call that has nothing to do with it
  * (`late`) or at the commit, and the store then runs the jobs one by one without. Statements whose number of changed rows matters are
- * marked DB_NOW and never put off.
+ * marked DB_NOW and never put off. Those marked DB_ONE change one row: put off, *changed is 1, and a row that is not there is such a
+ * conflict.
  *
  * Errors: ERR_CONFLICT a constraint is broken (that statement alone had no effect), ERR_UNAVAILABLE disk, lock or connection trouble,
  * ERR_CORRUPT the database's bytes are damaged, ERR_RETRY run the transaction again, ERR_INTERNAL our SQL is wrong. After any but
@@ -75,7 +76,7 @@ struct db_driver {
     enum err_kind (*next)(struct db *db, int statement, bool *more, struct err *err);
     struct db_value (*column)(struct db *db, int statement, int column);
     void (*finish)(struct db *db, int statement);
-    // Says that a query will be asked for, before any statement of the transaction: so many are answered at once. NULL: of no use.
+    // Says, before begin, that a query will be asked for in that transaction: so many are answered at once. NULL: of no use.
     void (*ahead)(struct db *db, int statement, const struct db_value *params, size_t n);
     // SQL text, several statements: migrations.
     enum err_kind (*script)(struct db *db, const char *sql, struct err *err);

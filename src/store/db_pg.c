@@ -48,10 +48,14 @@
 enum { OID_BOOL = 16, OID_BYTEA = 17, OID_INT8 = 20, OID_INT2 = 21, OID_INT4 = 23, OID_TEXT = 25 };
 
 // What is gathered while the store lets us (db.defer), in the order in which it is written: what is referred to comes first.
-static const enum statement gathered[] = {ST_ORDER_INSERT, ST_TASK_INSERT, ST_SUBSCRIPTION_INSERT, ST_EVENT_INSERT, ST_IDEM_INSERT};
+static const enum statement gathered[] = {
+    ST_ORDER_INSERT, ST_TASK_INSERT,  ST_SUBSCRIPTION_INSERT, ST_SUBSCRIPTION_SPEND, ST_EVENT_INSERT,
+    ST_IDEM_INSERT,  ST_USAGE_INSERT, ST_USAGE_BOOK,          ST_IMPORT_ROW_INSERT,
+};
 // What can be asked for ahead.
-static const enum statement asked[] = {ST_IDEM_GET, ST_SIM_GET, ST_SIM_OPEN, ST_TASK_FIRST_OPEN};
+static const enum statement asked[] = {ST_IDEM_GET, ST_SIM_GET, ST_SIM_OPEN, ST_TASK_FIRST_OPEN, ST_USAGE_FIND, ST_SUBSCRIPTION_USABLE};
 #define GATHERED_MAX 8192 // rows of one statement
+#define KEPT_MAX 64       // answers that are kept for who asks again
 
 // What is no domain verb's.
 enum control {
@@ -98,7 +102,7 @@ static const struct {
     [CTL_LISTEN] = {"listen", "SELECT 'topupd_' || 'turn'::regclass::oid"},
 };
 
-// The rows of a query. Those of one that was asked for ahead stand among others'.
+// The rows of a query. Those of one that is answered already stand among others', or for who asks next.
 struct rows {
     PGresult *res;
     int row, end; // the row at hand, before the first; behind the last
@@ -108,8 +112,10 @@ struct rows {
 
 // What was asked for ahead of a statement.
 struct ahead {
-    PGresult *res; // once it was fetched
-    int *row_of;   // each asked; -1: none
+    PGresult *res; // NULL: nothing, or it cannot be used
+    struct span {
+        int from, end;
+    } * rows; // of each asked
     int cap;
 };
 
@@ -137,10 +143,12 @@ struct db_pg {
     struct rows rows[STATEMENTS];
     struct many many[STATEMENTS]; // of `gathered` and `asked`
     struct keys touched;          // what is gathered would change the answer to these
-    bool touched_all;
-    struct keys ahead_keys; // value: its number, from 0
+    struct keys spoilt;           // what was written has changed the answer to these
+    bool touched_all, spoilt_all; // there was no memory for their keys
+    struct keys answers;          // that are known; value: the number among those asked for ahead, or among `kept`
     struct ahead ahead[ARRAY_LEN(asked)];
-    bool fetched;
+    PGresult *kept[KEPT_MAX];
+    int n_kept;
     struct prepared statement[STATEMENTS], control[CONTROLS];
 };
 
@@ -184,6 +192,8 @@ static enum err_kind refused(struct db_pg *d, const PGresult *res, const char *w
         return err_set(err, ERR_CONFLICT, "%s", constraint ? constraint : text);
     if (is_class(state, "23503"))
         return err_set(err, ERR_CONFLICT, "foreign key: it refers to something that does not exist, or something refers to it");
+    if (is_class(state, "22012")) // the forms for many rows divide by whether they found each (db_pg_translate_many)
+        return err_set(err, ERR_CONFLICT, "a row that was to be changed is not there");
     if (is_class(state, "40001") || is_class(state, "40P01"))
         return err_set(err, ERR_RETRY, "the store is in use by others: %s", text);
     // The server stops, is not the one that writes any more, or has thrown us out.
@@ -602,14 +612,18 @@ static void drop_gathered(struct db_pg *d) {
     d->touched_all = false;
 }
 
-static void drop_ahead(struct db_pg *d) {
+// Nothing is known any more.
+static void drop_answers(struct db_pg *d) {
     for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
         PQclear(d->ahead[i].res);
         d->ahead[i].res = NULL;
         many_clear(&d->many[asked[i]]);
     }
-    keys_clear(&d->ahead_keys);
-    d->fetched = false;
+    while (d->n_kept > 0)
+        PQclear(d->kept[--d->n_kept]);
+    keys_clear(&d->answers);
+    keys_clear(&d->spoilt);
+    d->spoilt_all = false;
 }
 
 static void pg_close(struct db *db) {
@@ -621,11 +635,12 @@ static void pg_close(struct db *db) {
         if (d->many[i].column)
             many_release(&d->many[i]);
     }
-    drop_ahead(d);
+    drop_answers(d);
     for (size_t i = 0; i < ARRAY_LEN(asked); i++)
-        free(d->ahead[i].row_of);
+        free(d->ahead[i].rows);
     keys_release(&d->touched);
-    keys_release(&d->ahead_keys);
+    keys_release(&d->spoilt);
+    keys_release(&d->answers);
     PQfinish(d->c);
     free(d->location);
     free(d);
@@ -641,7 +656,8 @@ static enum err_kind pg_open(const struct db_driver *self, const char *location,
     d->id = (int64_t)(rng_u64(&rng_system) >> 1);
     d->turn_committed = -1;
     keys_init(&d->touched);
-    keys_init(&d->ahead_keys);
+    keys_init(&d->spoilt);
+    keys_init(&d->answers);
     enum err_kind kind = connect(d, err);
     if (!kind && writer) {
         char value[16];
@@ -711,29 +727,87 @@ static enum err_kind pg_prepare(struct db *db, struct err *err) {
 
 // ---- transactions ----
 
-// The number in a result's only field.
-static int64_t number_in(const PGresult *res) {
-    uint64_t v = 0;
-    if (PQntuples(res) == 1 && PQgetlength(res, 0, 0) == sizeof v)
-        memcpy(&v, PQgetvalue(res, 0, 0), sizeof v);
+static int64_t int_at(const PGresult *res, int row, int column) {
+    uint64_t v;
+    memcpy(&v, PQgetvalue(res, row, column), sizeof v);
     return (int64_t)be64toh(v);
 }
 
+// The number in a result's only field.
+static int64_t number_in(const PGresult *res) {
+    return PQntuples(res) == 1 && PQgetlength(res, 0, 0) == sizeof(int64_t) ? int_at(res, 0, 0) : 0;
+}
+
+static enum err_kind put_many(struct db_pg *d, enum statement st, struct err *err);
+
+// Everything that was asked for ahead.
+static enum err_kind put_asked(struct db_pg *d, int *n, struct err *err) {
+    enum err_kind kind = ERR_NONE;
+    *n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(asked) && !kind; i++) {
+        if (d->many[asked[i]].rows > 0) {
+            kind = put_many(d, asked[i], err);
+            ++*n;
+        }
+    }
+    return kind;
+}
+
+// Where each of those asked for has its rows. They come in the order in which they were asked for; if they ever do not, the answer is of
+// no use.
+static bool find_rows(struct ahead *a, const PGresult *res, int asked_for) {
+    if (a->cap < asked_for) {
+        free(a->rows);
+        a->cap = asked_for;
+        a->rows = xcalloc((size_t)asked_for, sizeof *a->rows);
+    }
+    int at = 0, rows = PQntuples(res);
+    for (int i = 0; i < asked_for; i++) {
+        a->rows[i].from = at;
+        while (at < rows && int_at(res, at, 0) == i + 1)
+            at++;
+        a->rows[i].end = at;
+    }
+    return at == rows;
+}
+
+static void take_asked(struct db_pg *d, PGresult **res) {
+    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+        int n = d->many[asked[i]].rows;
+        if (n == 0)
+            continue;
+        struct ahead *a = &d->ahead[i];
+        PQclear(a->res);
+        a->res = *res++;
+        if (!find_rows(a, a->res, n)) {
+            PQclear(a->res);
+            a->res = NULL;
+        }
+    }
+}
+
+// The beginning, the turn and what was asked for ahead, in one round trip.
 static enum err_kind begin_writing(struct db_pg *d, struct err *err) {
     struct db_value id = db_int(d->id);
-    PGresult *res = NULL;
-    int failed;
+    PGresult *res[1 + ARRAY_LEN(asked)] = {0};
+    int failed, n = 0;
     enum err_kind kind = put_control(d, CTL_BEGIN, err);
     if (!kind)
         kind = put(d, -1, CTL_TURN, &id, 1, err);
     if (!kind)
-        kind = go(d, ANSWER_MS, "turn", 1, &res, &failed, err);
-    if (kind)
+        kind = put_asked(d, &n, err);
+    if (!kind)
+        kind = go_for(d, ANSWER_MS, "turn", (struct wanted){1, 1 + n, res}, &failed, err);
+    if (kind) {
+        for (size_t i = 0; i < ARRAY_LEN(res); i++)
+            PQclear(res[i]);
         return kind;
-    d->turn = number_in(res);
+    }
+    d->turn = number_in(res[0]);
     d->db.others = d->turn != d->turn_committed + 1;
     d->begun = true;
-    PQclear(res);
+    PQclear(res[0]);
+    take_asked(d, res + 1);
     return ERR_NONE;
 }
 
@@ -746,7 +820,7 @@ static void pg_rollback(struct db *db) {
     d->begun = d->broken = d->before_job = false;
     drop_rows(d);
     drop_gathered(d);
-    drop_ahead(d);
+    drop_answers(d);
     if (d->gone || !begun)
         return;
     if (!d->prepared) {
@@ -775,8 +849,10 @@ static enum err_kind pg_begin(struct db *db, struct err *err) {
     if (!d->gone && catch_up(d, err))
         err_clear(err);
     enum err_kind kind = d->gone ? reconnect(d, err) : ERR_NONE;
-    if (kind)
+    if (kind) {
+        drop_answers(d);
         return kind;
+    }
     if (d->writer) {
         kind = begin_writing(d, err);
         if (kind && d->gone) { // it had gone while it lay idle: the usual end of one
@@ -866,7 +942,7 @@ static enum err_kind pg_commit(struct db *db, struct err *err) {
         return kind;
     d->turn_committed = d->turn;
     d->in_transaction = d->begun = d->broken = d->before_job = false;
-    drop_ahead(d);
+    drop_answers(d);
     return ERR_NONE;
 }
 
@@ -906,18 +982,21 @@ static enum err_kind begin_if_not_begun(struct db_pg *d, struct err *err) {
     return put_control(d, CTL_BEGIN_READ, err);
 }
 
+// By how many of its values a query is known when something changes its answer.
+static size_t key_length(int statement, size_t n) {
+    return statement == ST_SUBSCRIPTION_USABLE ? 1 : n; // the SIM
+}
+
 static void spoil_one(struct db_pg *d, int tag, const struct db_value *params, size_t n, bool gather) {
-    struct key *k = keys_find(&d->ahead_keys, tag, params, n);
-    if (k)
-        k->value = -1;
+    keys_add(&d->spoilt, tag, params, n, 0);
+    d->spoilt_all = d->spoilt_all || !keys_find(&d->spoilt, tag, params, n);
     if (!gather)
         return;
     keys_add(&d->touched, tag, params, n, 0);
-    if (!keys_find(&d->touched, tag, params, n))
-        d->touched_all = true;
+    d->touched_all = d->touched_all || !keys_find(&d->touched, tag, params, n);
 }
 
-// What was asked for ahead and is different once this is written. `gather`: it will be only later.
+// What is known and is different once this is written. `gather`: it will be only later.
 static void spoil(struct db_pg *d, int statement, const struct db_value *params, bool gather) {
     switch (statement) {
     case ST_IDEM_INSERT:
@@ -929,6 +1008,20 @@ static void spoil(struct db_pg *d, int statement, const struct db_value *params,
         return;
     case ST_SUBSCRIPTION_INSERT:
         spoil_one(d, ST_SIM_OPEN, &params[2], 1, gather);
+        spoil_one(d, ST_SUBSCRIPTION_USABLE, &params[2], 1, gather);
+        return;
+    case ST_SUBSCRIPTION_UPDATE_BALANCE:
+    case ST_SUBSCRIPTION_UPDATE:
+        spoil_one(d, ST_SIM_OPEN, params, 1, gather);
+        spoil_one(d, ST_SUBSCRIPTION_USABLE, params, 1, gather);
+        return;
+    case ST_SUBSCRIPTION_SPEND:
+        spoil_one(d, ST_SUBSCRIPTION_USABLE, params, 1, gather);
+        if (gather)
+            spoil_one(d, ST_SUBSCRIPTION_SPEND, params, 2, gather);
+        return;
+    case ST_USAGE_INSERT:
+        spoil_one(d, ST_USAGE_FIND, &params[1], 2, gather); // source, its number for it
         return;
     case ST_SIM_UPDATE_LIFE:
         spoil_one(d, ST_SIM_GET, params, 1, gather);
@@ -941,9 +1034,11 @@ static void spoil(struct db_pg *d, int statement, const struct db_value *params,
     case ST_PING:
     case ST_TASK_TELL:
     case ST_NOTIFICATION_QUEUE:
+    case ST_USAGE_BOOK:
+    case ST_IMPORT_ROW_INSERT:
         return;
     default:
-        drop_ahead(d);
+        drop_answers(d);
     }
 }
 
@@ -964,7 +1059,6 @@ static enum err_kind put_many(struct db_pg *d, enum statement st, struct err *er
     if (!PQsendQueryPrepared(d->c, name, m->n, values, lengths, formats, 1))
         return lost(d, PQerrorMessage(d->c), err);
     d->sent++;
-    many_clear(m);
     return ERR_NONE;
 }
 
@@ -988,6 +1082,13 @@ static bool is_gathered(int statement) {
 
 static enum err_kind gather(struct db_pg *d, int statement, const struct db_value *params, struct err *err) {
     struct many *m = &d->many[statement];
+    // One statement changes a row once.
+    if (statement == ST_SUBSCRIPTION_SPEND && (d->touched_all || keys_find(&d->touched, statement, params, 2))) {
+        enum err_kind kind = put_gathered(d, err);
+        if (kind)
+            return kind;
+    }
+    spoil(d, statement, params, true);
     many_add(m, d->statement[statement].type, params);
     return m->rows >= GATHERED_MAX ? put_gathered(d, err) : ERR_NONE;
 }
@@ -1015,8 +1116,12 @@ static bool put_off(struct db_pg *d, int statement, const struct db_value *param
     size_t row = (size_t)d->statement[one].n;
     *kind = ERR_NONE;
     for (size_t i = 0; i < n && !*kind; i += row) {
-        spoil(d, one, params + i, gathers);
-        *kind = gathers ? gather(d, one, params + i, err) : put(d, one, 0, params + i, row, err);
+        if (gathers) {
+            *kind = gather(d, one, params + i, err);
+        } else {
+            spoil(d, one, params + i, false);
+            *kind = put(d, one, 0, params + i, row, err);
+        }
     }
     return true;
 }
@@ -1027,8 +1132,12 @@ static enum err_kind pg_exec(struct db *db, int statement, const struct db_value
     if (d->broken)
         return refuse_broken(d, err);
     enum err_kind kind = ERR_NONE;
-    if (db->defer && !changed && put_off(d, statement, params, n, &kind, err))
+    bool one = (statements[statement].flags & DB_ONE) != 0;
+    if (db->defer && (!changed || one) && put_off(d, statement, params, n, &kind, err)) {
+        if (changed)
+            *changed = 1; // or its form for many rows fails
         return kind;
+    }
     bool guarded = !pg_texts[statement].sure;
     PGresult *res = NULL;
     int failed = -1;
@@ -1073,76 +1182,41 @@ static enum err_kind pg_exec(struct db *db, int statement, const struct db_value
 static void pg_ahead(struct db *db, int statement, const struct db_value *params, size_t n) {
     struct db_pg *d = pg_of(db);
     struct many *m = &d->many[statement];
-    if (!m->column || d->fetched || d->broken)
-        return;
-    if (keys_add(&d->ahead_keys, statement, params, n, m->rows))
+    if (m->column && !d->in_transaction && keys_add(&d->answers, statement, params, n, m->rows))
         many_add(m, d->statement[statement].type, params);
 }
 
-// Puts the rows that came in the order in which they were asked for.
-static void sort_ahead(struct ahead *a, int rows) {
-    if (a->cap < rows) {
-        free(a->row_of);
-        a->cap = rows;
-        a->row_of = xcalloc((size_t)rows, sizeof *a->row_of);
-    }
-    for (int i = 0; i < rows; i++)
-        a->row_of[i] = -1;
-    for (int i = 0; i < PQntuples(a->res); i++) {
-        uint64_t number;
-        memcpy(&number, PQgetvalue(a->res, i, 0), sizeof number);
-        number = be64toh(number);
-        CHECK(number >= 1 && number <= (uint64_t)rows);
-        a->row_of[number - 1] = i;
-    }
+static bool is_kept(int statement) {
+    return statement == ST_PARTNER_GET;
 }
 
-// All that was asked for ahead, of every statement, in one round trip.
-static enum err_kind fetch_ahead(struct db_pg *d, struct err *err) {
-    int rows[ARRAY_LEN(asked)], n = 0, first = d->sent, failed = first;
-    PGresult *res[ARRAY_LEN(asked)] = {0};
-    enum err_kind kind = ERR_NONE;
-    d->fetched = true;
-    for (size_t i = 0; i < ARRAY_LEN(asked) && !kind; i++) {
-        rows[i] = d->many[asked[i]].rows;
-        if (rows[i] > 0) {
-            kind = put_many(d, asked[i], err);
-            n++;
-        }
-    }
-    if (!kind)
-        kind = go_for(d, ANSWER_MS, "ahead", (struct wanted){first, n, res}, &failed, err);
-    if (kind) {
-        d->db.late = d->db.late || (!d->gone && failed < first);
-        for (size_t i = 0; i < ARRAY_LEN(asked); i++)
-            PQclear(res[i]);
-        return kind;
-    }
-    n = 0;
-    for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
-        if (rows[i] > 0) {
-            d->ahead[i].res = res[n++];
-            sort_ahead(&d->ahead[i], rows[i]);
-        }
-    }
-    return ERR_NONE;
+// Keeps what was answered for who asks again; from then on the rows are not their query's own.
+static void keep(struct db_pg *d, int statement, const struct db_value *params, size_t n) {
+    struct rows *r = &d->rows[statement];
+    if (d->n_kept == KEPT_MAX || !keys_add(&d->answers, statement, params, n, d->n_kept))
+        return;
+    d->kept[d->n_kept++] = r->res;
+    r->shared = true;
 }
 
-// Whether the answer is there already, or comes now with all the others. Each is given out once.
-static bool answered_ahead(struct db_pg *d, int statement, const struct db_value *params, size_t n, enum err_kind *kind, struct err *err) {
-    struct key *k = keys_find(&d->ahead_keys, statement, params, n);
-    if (!k || k->value < 0)
+// Whether the answer is there already.
+static bool is_answered(struct db_pg *d, int statement, const struct db_value *params, size_t n) {
+    struct rows *r = &d->rows[statement];
+    const struct key *k = keys_find(&d->answers, statement, params, n);
+    if (!k || d->spoilt_all || keys_find(&d->spoilt, statement, params, key_length(statement, n)))
         return false;
-    *kind = d->fetched ? ERR_NONE : fetch_ahead(d, err);
-    for (size_t i = 0; i < ARRAY_LEN(asked) && !*kind; i++) {
-        if ((int)asked[i] != statement)
-            continue;
-        int row = d->ahead[i].row_of[k->value];
-        d->rows[statement] = (struct rows){.res = d->ahead[i].res, .row = row - 1, .end = row + 1, .skip = 1, .shared = true};
-        if (row < 0)
-            d->rows[statement].row = d->rows[statement].end = 0;
+    if (is_kept(statement)) {
+        *r = (struct rows){.res = d->kept[k->value], .row = -1, .end = PQntuples(d->kept[k->value]), .shared = true};
+        return true;
     }
-    k->value = -1;
+    size_t i = 0;
+    while ((int)asked[i] != statement)
+        i++;
+    const struct ahead *a = &d->ahead[i];
+    if (!a->res)
+        return false;
+    struct span at = a->rows[k->value];
+    *r = (struct rows){.res = a->res, .row = at.from - 1, .end = at.end, .skip = 1, .shared = true};
     return true;
 }
 
@@ -1151,7 +1225,7 @@ static bool is_touched(const struct db_pg *d, int statement, const struct db_val
     if (pg_texts[statement].apart)
         return false;
     if (pg_texts[statement].many)
-        return d->touched_all || keys_find(&d->touched, statement, params, n) != NULL;
+        return d->touched_all || keys_find(&d->touched, statement, params, key_length(statement, n)) != NULL;
     if (statement == ST_ORDER_BY_REFERENCE || statement == ST_ORDER_REFERENCES || statement == ST_ORDER_GET)
         return d->many[ST_ORDER_INSERT].rows > 0;
     return true;
@@ -1166,8 +1240,8 @@ static enum err_kind pg_query(struct db *db, int statement, const struct db_valu
     int failed;
     bool begins = !d->begun;
     enum err_kind kind = ERR_NONE;
-    if (answered_ahead(d, statement, params, n, &kind, err))
-        return kind;
+    if (d->writer && is_answered(d, statement, params, n))
+        return ERR_NONE;
     kind = begin_if_not_begun(d, err);
     if (!kind && is_touched(d, statement, params, n))
         kind = put_gathered(d, err);
@@ -1191,6 +1265,8 @@ static enum err_kind pg_query(struct db *db, int statement, const struct db_valu
     if (kind)
         return kind;
     d->rows[statement] = (struct rows){.res = res, .row = -1, .end = PQntuples(res)};
+    if (d->writer && is_kept(statement))
+        keep(d, statement, params, n);
     return ERR_NONE;
 }
 

@@ -39,6 +39,8 @@ const struct pg_text pg_texts[STATEMENTS] = {
     [ST_SIM_GIVE] = {.apart = true},
     [ST_SIM_UPDATE_LIFE] = {.sure = true, .apart = true},
 
+    [ST_IMPORT_ROW_INSERT] = {.many = true},
+
     [ST_ORDER_KEYS] = {.types = ORDER_LIST},
     [ST_ORDER_KEYS_COUNT] = {.types = ORDER_LIST},
     [ST_ORDER_KEYS_RECENT] = {.types = ORDER_LIST},
@@ -69,10 +71,14 @@ const struct pg_text pg_texts[STATEMENTS] = {
     [ST_SUBSCRIPTION_KEYS_EMAIL] = {.types = SUBSCRIPTION_LIST},
     [ST_SUBSCRIPTION_KEYS_EMAIL_COUNT] = {.types = SUBSCRIPTION_LIST},
     [ST_SUBSCRIPTION_INSERT] = {.many = true},
-    [ST_SUBSCRIPTION_USABLE] = {.types = "iii"},
+    [ST_SUBSCRIPTION_USABLE] = {.types = "iii", .many = true},
+    [ST_SUBSCRIPTION_SPEND] = {.sure = true, .many = true},
     [ST_SUBSCRIPTION_UPDATE_BALANCE] = {.sure = true},
     [ST_SUBSCRIPTION_UPDATE] = {.sure = true},
 
+    [ST_USAGE_FIND] = {.many = true},
+    [ST_USAGE_INSERT] = {.many = true},
+    [ST_USAGE_BOOK] = {.many = true},
     [ST_USAGE_UNRATED] = {.types = "tiii"},
     [ST_USAGE_UNRATED_COUNT] = {.types = "tii"},
 
@@ -182,33 +188,59 @@ static void add_names(struct buf *out, size_t n) {
     }
 }
 
-void db_pg_translate_many(enum statement st, const char *types, struct buf *out) {
+// INSERT INTO ... VALUES (...)
+static void many_inserts(struct buf *out, struct str one, const char *types) {
     static const char values[] = " VALUES (";
-    struct buf one;
-    buf_init(&one, 1 << 16);
-    db_pg_translate(st, &one);
-    buf_add_char(&one, '\0');
-    CHECK(!one.failed);
     const char *at = strstr(one.p, values);
-    if (str_starts(str_of(one.p), "INSERT")) {
-        CHECK(at && one.p[one.n - 2] == ')');
-        const char *list = at + sizeof values - 1;
-        buf_add(out, one.p, (size_t)(at - one.p));
-        buf_add_text(out, " SELECT ");
-        add_columns(out, (struct str){list, (size_t)(one.p + one.n - 2 - list)});
-        buf_add_text(out, " FROM ");
-        add_rows(out, types);
-        buf_add_text(out, " AS v(");
-        add_names(out, strlen(types));
-        buf_add_text(out, ")");
-    } else {
-        buf_add_text(out, "SELECT v.i, t.* FROM ");
-        add_rows(out, types);
-        buf_add_text(out, " WITH ORDINALITY AS v(");
-        add_names(out, strlen(types));
-        buf_add_text(out, ", i), LATERAL (");
-        add_columns(out, (struct str){one.p, one.n - 1});
-        buf_add_text(out, ") AS t");
-    }
-    buf_release(&one);
+    CHECK(at && one.p[one.n - 1] == ')');
+    const char *list = at + sizeof values - 1;
+    buf_add(out, one.p, (size_t)(at - one.p));
+    buf_add_text(out, " SELECT ");
+    add_columns(out, (struct str){list, (size_t)(one.p + one.n - 1 - list)});
+    buf_add_text(out, " FROM ");
+    add_rows(out, types);
+    buf_add_text(out, " AS v(");
+    add_names(out, strlen(types));
+    buf_add_text(out, ")");
+}
+
+// UPDATE ... SET ... WHERE ..., of one row each: when one is not found it divides by zero.
+static void many_updates(struct buf *out, struct str one, const char *types) {
+    const char *where = strstr(one.p, " WHERE ");
+    CHECK(where);
+    buf_add_text(out, "WITH done AS (");
+    add_columns(out, (struct str){one.p, (size_t)(where - one.p)});
+    buf_add_text(out, " FROM ");
+    add_rows(out, types);
+    buf_add_text(out, " AS v(");
+    add_names(out, strlen(types));
+    buf_add_text(out, ")");
+    add_columns(out, (struct str){where, (size_t)(one.p + one.n - where)});
+    buf_add_text(out, " RETURNING 1) SELECT 1 / (count(*) = cardinality($1))::int FROM done");
+}
+
+static void many_selects(struct buf *out, struct str one, const char *types) {
+    buf_add_text(out, "SELECT v.i, t.* FROM ");
+    add_rows(out, types);
+    buf_add_text(out, " WITH ORDINALITY AS v(");
+    add_names(out, strlen(types));
+    buf_add_text(out, ", i), LATERAL (");
+    add_columns(out, one);
+    buf_add_text(out, ") AS t");
+}
+
+void db_pg_translate_many(enum statement st, const char *types, struct buf *out) {
+    struct buf text;
+    buf_init(&text, 1 << 16);
+    db_pg_translate(st, &text);
+    buf_add_char(&text, '\0');
+    CHECK(!text.failed);
+    struct str one = {text.p, text.n - 1};
+    if (str_starts(one, "INSERT"))
+        many_inserts(out, one, types);
+    else if (str_starts(one, "UPDATE"))
+        many_updates(out, one, types);
+    else
+        many_selects(out, one, types);
+    buf_release(&text);
 }

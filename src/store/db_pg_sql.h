@@ -23,7 +23,8 @@ extern const struct pg_text pg_texts[STATEMENTS];
 // Adds the statement as PostgreSQL takes it.
 void db_pg_translate(enum statement st, struct buf *out);
 // The same for many rows at once: each parameter is an array of its type (a letter each in `types`: i, s for a small integer, t, b), one
-// element a row. What reads answers with the element's number, from 1, as the first column. Of INSERT ... VALUES and SELECT alone.
+// element a row. What reads answers with the element's number, from 1, as the first column. Of INSERT ... VALUES, of SELECT, and of UPDATE
+// of one row, which fails (22012, division by zero) when a row of them is not there.
 void db_pg_translate_many(enum statement st, const char *types, struct buf *out);
 
 #endif

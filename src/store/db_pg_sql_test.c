@@ -81,6 +81,12 @@ static void the_form_for_many_rows_has_arrays(void **state) {
     assert_true(str_is(buf_str(&sql), "SELECT v.i, t.* FROM unnest($1::bigint[], $2::text[]) WITH ORDINALITY AS v(p1, p2, i), LATERAL"
                                       " (SELECT digest, state, owner, since, status, headers, body FROM idempotency"
                                       " WHERE partner_id = v.p1 AND key = v.p2) AS t"));
+    buf_clear(&sql);
+    db_pg_translate_many(ST_SUBSCRIPTION_SPEND, "ibii", &sql);
+    assert_true(str_is(buf_str(&sql), "WITH done AS (UPDATE subscription SET spent_bytes = v.p3, balance_as_of = v.p4 FROM"
+                                      " unnest($1::bigint[], $2::bytea[], $3::bigint[], $4::bigint[]) AS v(p1, p2, p3, p4)"
+                                      " WHERE iccid = v.p1 AND id = v.p2 RETURNING 1)"
+                                      " SELECT 1 / (count(*) = cardinality($1))::int FROM done"));
     buf_release(&sql);
 }
 

@@ -395,6 +395,8 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_SUBSCRIPTION_UPDATE_BALANCE] = WRITE_NOW_KEEPS(
         "subscription_update_balance", "UPDATE subscription SET state = ?3, ended = ?4, activation = ?5, expiry = ?6,"
                                        " spent_bytes = ?8, balance_as_of = ?9 WHERE iccid = ?1 AND id = ?2 AND next_at IS ?7"),
+    [ST_SUBSCRIPTION_SPEND] = KEEPS(DB_WRITES | DB_ONE, "subscription_spend",
+                                    "UPDATE subscription SET spent_bytes = ?3, balance_as_of = ?4 WHERE iccid = ?1 AND id = ?2"),
     [ST_SUBSCRIPTION_UPDATE] =
         WRITE_NOW_KEEPS("subscription_update", "UPDATE subscription SET state = ?3, ended = ?4, activation = ?5, expiry = ?6, next_at = ?7,"
                                                " spent_bytes = ?8, balance_as_of = ?9 WHERE iccid = ?1 AND id = ?2"),

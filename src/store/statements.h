@@ -130,6 +130,7 @@ enum statement {
     ST_SUBSCRIPTION_INSERT,
     ST_SUBSCRIPTION_INSERT_MANY,
     ST_SUBSCRIPTION_UPDATE_BALANCE,
+    ST_SUBSCRIPTION_SPEND,
     ST_SUBSCRIPTION_UPDATE,
     ST_SUBSCRIPTION_OPEN,
     ST_SUBSCRIPTION_DUE,
@@ -234,8 +235,8 @@ enum statement {
 };
 
 // DB_NOW: a write whose number of changed rows is asked for. DB_KEEPS: a write after which the rows the writer remembers are still right
-// (recent.h).
-enum { DB_WRITES = 1, DB_NOW = 2, DB_KEEPS = 4 };
+// (recent.h). DB_ONE: a write that changes one row.
+enum { DB_WRITES = 1, DB_NOW = 2, DB_KEEPS = 4, DB_ONE = 8 };
 
 struct statement_text {
     const char *name;

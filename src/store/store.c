@@ -229,10 +229,10 @@ static void look_ahead(struct store *s, struct store_job *first) {
 static enum verdict hope(struct store *s, struct store_job *first, bool ends) {
     struct tx *tx = &s->writer;
     struct err err = {0};
+    look_ahead(s, first);
     enum err_kind kind = begin(s, ends, &err);
     if (kind)
         return fail_or_again(first, kind, &err);
-    look_ahead(s, first);
     for (struct store_job *job = first; job; job = job->next) {
         kind = run_job(s, job);
         if (kind && (tx->wrote || tx->trouble || kind == ERR_RETRY)) {
@@ -301,9 +301,9 @@ static enum verdict run_carefully(struct store *s, struct store_job *first) {
 static enum verdict run_alone(struct store *s, struct store_job *job, bool ends) {
     const struct tx *tx = &s->writer;
     struct err err = {0};
+    look_ahead(s, job);
     enum err_kind kind = begin(s, ends, &err);
     if (!kind) {
-        look_ahead(s, job);
         if (run_job(s, job)) {
             undo_all(s);
             if (tx->db->late)

@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "store/store_usage.h"
 #include "store/testing.h"
 #include "store/tx.h"
 
@@ -322,7 +323,7 @@ static void committed(void *ctx) {
 
 struct late {
     struct world *w;
-    enum { LATE_GOOD, LATE_NO_ORDER, LATE_NO_PARTNER, LATE_READS } what;
+    enum { LATE_GOOD, LATE_NO_ORDER, LATE_NO_PARTNER, LATE_NO_SUBSCRIPTION, LATE_READS } what;
     char key[8];
     int runs;
     bool done;
@@ -350,6 +351,9 @@ static enum err_kind late_run(struct tx *tx, void *ctx, struct err *err) {
         kind = store_task_insert(tx, &t, err);
     if (!kind && l->what == LATE_NO_PARTNER)
         kind = store_cap_add(tx, 999, 202611, 1, err);
+    struct subscription s = fixture_subscription(&o, tx_now(tx));
+    if (!kind && l->what == LATE_NO_SUBSCRIPTION)
+        kind = store_subscription_spend(tx, &s, err);
     arena_release(&a);
     return kind;
 }
@@ -391,7 +395,7 @@ static void gate_done(void *ctx, enum err_kind kind, const struct err *err) {
 JOB(keys_job) {
     struct fixture *f = ctx;
     struct idem_row row;
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         char key[8];
         snprintf(key, sizeof key, "k%d", i);
         FAILS(i % 2 ? ERR_NOT_FOUND : ERR_NONE, store_idem_get(tx, f->live.id, str_of(key), &f->arena, &row, err));
@@ -414,7 +418,9 @@ static void what_is_put_off_and_fails_is_one_jobs_alone(void **state) {
     struct store_job first = {.run = gate_run, .done = gate_done, .ctx = &gate};
     OK(store_submit(f->store, &first, err));
     struct late jobs[] = {
-        {.what = LATE_GOOD}, {.what = LATE_NO_ORDER}, {.what = LATE_READS}, {.what = LATE_NO_PARTNER}, {.what = LATE_GOOD}};
+        {.what = LATE_GOOD},       {.what = LATE_NO_ORDER}, {.what = LATE_READS},
+        {.what = LATE_NO_PARTNER}, {.what = LATE_GOOD},     {.what = LATE_NO_SUBSCRIPTION},
+    };
     for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
         struct late *l = &jobs[i];
         l->w = &w;
@@ -434,7 +440,7 @@ static void what_is_put_off_and_fails_is_one_jobs_alone(void **state) {
     pthread_mutex_unlock(&lock);
     for (size_t i = 0; i < ARRAY_LEN(jobs); i++) {
         bool good = jobs[i].what == LATE_GOOD || jobs[i].what == LATE_READS;
-        assert_int_equal(jobs[i].kind, good ? ERR_NONE : ERR_CONFLICT);
+        assert_int_equal(jobs[i].kind, good ? ERR_NONE : jobs[i].what == LATE_NO_SUBSCRIPTION ? ERR_NOT_FOUND : ERR_CONFLICT);
         assert_true(jobs[i].runs > 1 || i > 2); // the third looked, and found what the second had done
     }
     RUN(f, keys_job);
@@ -478,7 +484,7 @@ static void many_orders_are_written_in_few_round_trips_and_each_as_it_was(void *
     OK(store_run(f->store, count_waits, &before, err));
     RUN(f, many_orders_job);
     OK(store_run(f->store, count_waits, &after, err));
-    assert_true(after - before <= 6); // of three transactions, with the end of the first and the beginning of the last
+    assert_true(after - before <= 4); // the end of the first, the second, the beginning of the third
     struct tx *tx = NULL;
     struct order_filter filter = {.state = -1, .iccid = ICCID_NONE, .before = WALL_NONE, .after = WALL_NONE};
     struct order *orders;
@@ -509,11 +515,122 @@ static void many_orders_are_written_in_few_round_trips_and_each_as_it_was(void *
     store_read_end(tx);
 }
 
+struct spender {
+    struct fixture *f;
+    struct order order;
+    int64_t waits, spent[4];
+    int n; // of them
+    enum err_kind kind;
+};
+
+JOB(spender_order_job) {
+    struct spender *w = ctx;
+    w->order = fixture_order(tx, &w->f->product, ICCID_A);
+    w->order.state = ORDER_COMPLETED;
+    struct subscription s = fixture_subscription(&w->order, tx_now(tx));
+    OK(store_order_insert(tx, &w->order, err));
+    return store_subscription_insert(tx, &s, err);
+}
+
+static struct usage_record usage_of(int i, char name[16]) {
+    struct usage_record r = {
+        .named = USAGE_BY_ICCID, .number = STR("x"), .bytes_up = 1, .bytes_down = 1, .start = {NOW_MS}, .end = {NOW_MS}};
+    snprintf(name, 16, "r%d", i);
+    r.source = STR("test");
+    r.record_id = str_of(name);
+    return r;
+}
+
+static void spend_ahead(struct tx *tx, void *ctx) {
+    (void)ctx;
+    for (int i = 0; i < MANY; i++) {
+        char name[16];
+        struct usage_record r = usage_of(i, name);
+        store_usage_ahead(tx, &r, ICCID_A);
+    }
+}
+
+static int64_t spent_now(struct spender *w, struct tx *tx) {
+    struct err *err = &w->f->err;
+    struct usable_subscription *usable;
+    size_t n;
+    OK(store_subscription_usable(tx, ICCID_A, (struct wall){NOW_MS}, (struct wall){NOW_MS}, &w->f->arena, &usable, &n, err));
+    assert_int_equal(n, 1);
+    return usable[0].s.spent_bytes;
+}
+
+static enum err_kind spend_run(struct tx *tx, void *ctx, struct err *err) {
+    struct spender *w = ctx;
+    struct subscription s = fixture_subscription(&w->order, tx_now(tx));
+    struct usage_place place = {w->order.id, 2};
+    struct partner partner;
+    struct sim sim;
+    w->waits = tx->db->waits;
+    for (int i = 0; i < MANY; i++) {
+        char name[16];
+        struct stored_usage u = {.record = usage_of(i, name), .iccid = ICCID_A, .partner_id = w->f->live.id, .received = {NOW_MS}}, was;
+        FAILS(ERR_NOT_FOUND, store_usage_find(tx, u.record.source, u.record.record_id, &w->f->arena, &was, err));
+        OK(store_sim_get(tx, ICCID_A, &w->f->arena, &sim, err));
+        OK(store_partner_get(tx, sim.partner_id, &w->f->arena, &partner, err));
+        OK(store_usage_insert(tx, &u, &place, 1, err));
+    }
+    w->waits = tx->db->waits - w->waits;
+    w->n = 0;
+    w->spent[w->n++] = spent_now(w, tx); // what was asked for ahead
+    s.spent_bytes = 10;
+    OK(store_subscription_spend(tx, &s, err));
+    w->spent[w->n++] = spent_now(w, tx);
+    for (s.spent_bytes = 20; s.spent_bytes < 50; s.spent_bytes += 10)
+        OK(store_subscription_spend(tx, &s, err)); // again and again, and nobody looks
+    w->spent[w->n++] = spent_now(w, tx);
+    char name[16];
+    struct usage_record r = usage_of(MANY - 1, name);
+    struct stored_usage was;
+    return store_usage_find(tx, r.source, r.record_id, &w->f->arena, &was, err);
+}
+
+static void spend_done(void *ctx, enum err_kind kind, const struct err *err) {
+    (void)err;
+    ((struct spender *)ctx)->kind = kind;
+}
+
+static void much_usage_is_booked_in_few_round_trips_and_seen_at_once(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct spender w = {.f = f};
+    store_at_end(f->store, &(struct store_end){.run = nothing, .committed = committed});
+    OK(store_run(f->store, spender_order_job, &w, err));
+    struct store_job job = {.run = spend_run, .ahead = spend_ahead, .done = spend_done, .ctx = &w};
+    OK(store_submit(f->store, &job, err)); // not threaded: it is done
+    assert_int_equal(w.kind, ERR_NONE);
+    assert_true(w.waits <= 2); // the partner, and maybe a block of numbers
+    assert_int_equal(w.n, 3);
+    assert_int_equal(w.spent[0], 0);
+    assert_int_equal(w.spent[1], 10);
+    assert_int_equal(w.spent[2], 40);
+    struct tx *tx = NULL;
+    struct usage_place *places;
+    struct stored_usage u;
+    size_t n;
+    OK(store_read_begin(f->store, &tx, err));
+    assert_int_equal(spent_now(&w, tx), 40);
+    for (int i = 0; i < MANY; i++) {
+        char name[16];
+        struct usage_record r = usage_of(i, name);
+        OK(store_usage_find(tx, r.source, r.record_id, &f->arena, &u, err));
+        OK(store_usage_places(tx, u.id, &f->arena, &places, &n, err));
+        assert_int_equal(n, 1);
+        assert_true(uuid_eq(places[0].subscription_id, w.order.id));
+    }
+    store_read_end(tx);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(two_nodes_at_the_same_rows, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_put_off_and_fails_is_one_jobs_alone, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(many_orders_are_written_in_few_round_trips_and_each_as_it_was, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(much_usage_is_booked_in_few_round_trips_and_seen_at_once, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_one_node_commits_is_news_at_the_other, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,10 +49,16 @@ enum err_kind store_sim_get(struct tx *tx, iccid_t iccid, struct arena *a, struc
     return kind;
 }
 
+void store_sim_get_ahead(struct tx *tx, iccid_t iccid) {
+    struct db_value params[] = {db_int(iccid)};
+    // Where others have written before the last turn, they may have before this one: then nothing is remembered.
+    if (tx->db->others || !recent_has(tx->recent, RECENT_SIM, &iccid, sizeof iccid))
+        tx_ahead(tx, ST_SIM_GET, TX_PARAMS(params));
+}
+
 void store_sim_ahead(struct tx *tx, iccid_t iccid) {
     struct db_value params[] = {db_int(iccid)};
-    if (!recent_has(tx->recent, RECENT_SIM, &iccid, sizeof iccid))
-        tx_ahead(tx, ST_SIM_GET, TX_PARAMS(params));
+    store_sim_get_ahead(tx, iccid);
     tx_ahead(tx, ST_SIM_OPEN, TX_PARAMS(params));
     tx_ahead(tx, ST_TASK_FIRST_OPEN, TX_PARAMS(params));
 }

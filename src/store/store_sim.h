@@ -11,6 +11,7 @@
 
 // For store_job.ahead, of a job that places an order: the SIM, and what is open on it.
 void store_sim_ahead(struct tx *tx, iccid_t iccid);
+void store_sim_get_ahead(struct tx *tx, iccid_t iccid); // the SIM alone
 NODISCARD enum err_kind store_sim_get(struct tx *tx, iccid_t iccid, struct arena *a, struct sim *out, struct err *err);
 NODISCARD enum err_kind store_sim_by_imsi(struct tx *tx, struct str imsi, struct arena *a, struct sim *out, struct err *err);
 NODISCARD enum err_kind store_sim_by_msisdn(struct tx *tx, struct str msisdn, struct arena *a, struct sim *out, struct err *err);

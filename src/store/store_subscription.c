@@ -102,6 +102,13 @@ enum err_kind store_subscription_update(struct tx *tx, const struct subscription
     return kind;
 }
 
+enum err_kind store_subscription_spend(struct tx *tx, const struct subscription *s, struct err *err) {
+    struct db_value params[] = {db_int(s->iccid), db_uuid(&s->id), db_int(s->spent_bytes), db_wall(s->balance_as_of)};
+    int64_t changed = 0;
+    enum err_kind kind = tx_exec_changed(tx, ST_SUBSCRIPTION_SPEND, TX_PARAMS(params), &changed, err);
+    return kind || changed ? kind : err_set(err, ERR_NOT_FOUND, "no such subscription");
+}
+
 static enum err_kind subscriptions(struct tx *tx, enum statement st, const struct db_value *params, size_t n_params, struct arena *a,
                                    struct subscription **out, size_t *n, struct err *err) {
     void *rows = NULL;
@@ -153,6 +160,11 @@ static void read_usable(struct row *r, void *out) {
     struct usable_subscription *u = out;
     read_subscription(r, &u->s);
     u->date = row_wall(r);
+}
+
+void store_subscription_usable_ahead(struct tx *tx, iccid_t iccid, struct wall start, struct wall end) {
+    struct db_value params[] = {db_int(iccid), db_int(start.ms), db_int(end.ms)};
+    tx_ahead(tx, ST_SUBSCRIPTION_USABLE, TX_PARAMS(params));
 }
 
 enum err_kind store_subscription_usable(struct tx *tx, iccid_t iccid, struct wall start, struct wall end, struct arena *a,

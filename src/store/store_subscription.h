@@ -11,6 +11,7 @@
 NODISCARD enum err_kind store_subscription_get(struct tx *tx, struct uuid id, struct arena *a, struct subscription *out, struct err *err);
 NODISCARD enum err_kind store_subscription_insert(struct tx *tx, const struct subscription *s, struct err *err);
 NODISCARD enum err_kind store_subscription_update(struct tx *tx, const struct subscription *s, struct err *err); // state, dates, balance
+NODISCARD enum err_kind store_subscription_spend(struct tx *tx, const struct subscription *s, struct err *err);  // nothing but the balance
 // Those of a SIM that are not finished, the one that expires first at the front.
 NODISCARD enum err_kind store_subscription_open(struct tx *tx, iccid_t iccid, struct arena *a, struct subscription **out, size_t *n,
                                                 struct err *err);
@@ -36,6 +37,7 @@ struct usable_subscription {
 };
 NODISCARD enum err_kind store_subscription_usable(struct tx *tx, iccid_t iccid, struct wall start, struct wall end, struct arena *a,
                                                   struct usable_subscription **out, size_t *n, struct err *err);
+void store_subscription_usable_ahead(struct tx *tx, iccid_t iccid, struct wall start, struct wall end); // for store_job.ahead
 
 struct subscription_filter {
     int64_t partner_id; // 0: all (operator)

@@ -1,9 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/store_usage.h"
 
+#include "store/store_sim.h"
+#include "store/store_subscription.h"
 #include "store/tx.h"
 
 #define COUNT_AHEAD 10000
+
+void store_usage_ahead(struct tx *tx, const struct usage_record *r, iccid_t iccid) {
+    struct db_value record[] = {db_text(r->source), db_text(r->record_id)};
+    tx_ahead(tx, ST_USAGE_FIND, TX_PARAMS(record));
+    if (iccid == ICCID_NONE)
+        return;
+    store_sim_get_ahead(tx, iccid);
+    store_subscription_usable_ahead(tx, iccid, r->start, r->end);
+}
 
 static void read_usage(struct row *r, void *out) {
     struct stored_usage *u = out;

@@ -17,6 +17,8 @@ struct stored_usage {
     enum usage_reason reason; // USAGE_REASON_NONE exactly when unrated_bytes is 0
     int64_t unrated_bytes;
 };
+// For store_job.ahead, of a job that books usage: the record, and (unless ICCID_NONE) the SIM with what is usable on it.
+void store_usage_ahead(struct tx *tx, const struct usage_record *r, iccid_t iccid);
 NODISCARD enum err_kind store_usage_find(struct tx *tx, struct str source, struct str record_id, struct arena *a, struct stored_usage *out,
                                          struct err *err);
 NODISCARD enum err_kind store_usage_places(struct tx *tx, int64_t id, struct arena *a, struct usage_place **out, size_t *n,
