@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * db_sqlite.c - the embedded database. With db_sqlite_log.c the only one that knows sqlite3.h.
+ * db_sqlite.c - the embedded database. With db_sqlite_log.c and db_sqlite_cache.c the only one that knows sqlite3.h.
  *
  * The location is a folder: topupd.db (with SQLite's -wal and -shm beside it) and topupd.lock, which the writer holds locked for as long as
  * it lives, so that a second server on the same folder is refused instead of taking turns.
@@ -9,10 +9,10 @@
  * transaction; so the connection remembers that it is in one and refuses everything until rollback (`broken`).
  *
  * The log (WAL) is copied back into the file when it is UPKEEP_PAGES long. Doing that between two batches would hold up all orders for as
- * long as the disk takes for so much. So copy() does it on another thread and connection, while the writer goes on; what was written
- * meanwhile is copied in another round, which is shorter, and the little that is left by the writer itself (upkeep()), after which SQLite
- * starts the log anew. When readers have kept it from that until the log is UPKEEP_ALONE_PAGES long, it is done with the readers held off,
- * which always succeeds.
+ * long as the disk takes for so much. So copy() does it on another thread and connection, while the writer goes on, and syncs the file as
+ * it goes; what was written meanwhile is copied in another round, which is shorter, and the little that is left by the writer itself
+ * (upkeep()), after which SQLite starts the log anew. When readers have kept it from that until the log is UPKEEP_ALONE_PAGES long, it is
+ * done with the readers held off, which always succeeds.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -28,6 +28,7 @@
 
 #include "base/blocks.h"
 #include "store/db.h"
+#include "store/db_sqlite_cache.h"
 #include "store/db_sqlite_log.h"
 #include "store/statements.h"
 
@@ -36,14 +37,24 @@
 #define WRITER_CACHE_KIB 131072
 #define READER_CACHE_KIB 16384
 #define BUSY_MS 5000
-#define UPKEEP_PAGES 16384       // 64 MiB of log
-#define UPKEEP_SHORT_PAGES 512   // 2 MiB: so much the writer copies itself
-#define UPKEEP_ROUNDS 4          // or what is left after so many rounds of copy()
-#define UPKEEP_AGAIN_PAGES 4096  // longer before the next try, when the log was not started anew
-#define UPKEEP_ALONE_PAGES 65536 // 256 MiB
-#define LOG_SIZE_KEPT 134217728  // the log file is cut back to this when it starts anew
+#define UPKEEP_PAGES 32768        // 128 MiB of log
+#define UPKEEP_SHORT_PAGES 512    // 2 MiB: so much the writer copies itself
+#define UPKEEP_ROUNDS 12          // or what is left after so many rounds of copy()
+#define UPKEEP_AGAIN_PAGES 8192   // longer before the next try, when the log was not started anew
+#define UPKEEP_ALONE_PAGES 131072 // 512 MiB
+#define LOG_SIZE_KEPT 268435456   // the log file is cut back to this when it starts anew
+#define PACE_PAGES 64             // which a disk writes in less than a millisecond, at random places
+#define PACE_STEP 4               // and 16 times as many when the log is twice as long as it should be, 256 times when it is three times
 
 enum turn { TURN_BEGIN, TURN_BEGIN_TO_WRITE, TURN_COMMIT, TURN_ROLLBACK, TURNS };
+
+// The file of a connection whose writes are paced; SQLite holds `methods` for the file's.
+struct paced {
+    sqlite3_io_methods methods;
+    const sqlite3_io_methods *usual;
+    sqlite3_file *file;
+    int pages, unsynced;
+};
 
 struct db_lite {
     struct db db;
@@ -62,7 +73,8 @@ struct db_lite {
     // copy's, while it runs
     char *path;
     sqlite3 *copier;
-    int64_t copied; // pages of the log that are in the file, too
+    struct paced paced; // the copier's
+    int64_t copied;     // pages of the log that are in the file, too
 };
 
 static struct db_lite *lite_of(struct db *db) {
@@ -282,6 +294,7 @@ static void once_settings(void) {
                                                memory_round_up, memory_begin, memory_end,    NULL};
     sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); // a lock around every malloc, for numbers nobody reads
+    sqlite_cache_install();
 }
 
 static void lite_close(struct db *db) {
@@ -539,10 +552,35 @@ static enum err_kind lite_check(struct db *db, struct err *err) {
     return kind ? kind : all_is_well(lite_of(db), "PRAGMA foreign_key_check", "a row refers to nothing, in table", err);
 }
 
-static enum err_kind copier_open(struct db_lite *c, const char *path, struct err *err) {
+// Each `pages` that have been written are put on disk before more are. Thousands of pages synced at once would stand before the log's own
+// writes in the disk's queue, and orders would wait for them.
+static int paced_write(sqlite3_file *file, const void *bytes, int n, sqlite3_int64 at) {
+    struct paced *p = (struct paced *)(void *)(uintptr_t)file->pMethods;
+    int rc = p->usual->xWrite(file, bytes, n, at);
+    if (rc != SQLITE_OK || ++p->unsynced < p->pages)
+        return rc;
+    p->unsynced = 0;
+    return p->usual->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+}
+
+static int set_pace(sqlite3 *lite, struct paced *p) {
+    int rc = sqlite3_file_control(lite, "main", SQLITE_FCNTL_FILE_POINTER, &p->file);
+    if (rc != SQLITE_OK)
+        return rc;
+    p->usual = p->file->pMethods;
+    p->methods = *p->usual;
+    p->methods.xWrite = paced_write;
+    p->file->pMethods = &p->methods;
+    return SQLITE_OK;
+}
+
+static enum err_kind copier_open(struct db_lite *c, const char *path, struct paced *paced, struct err *err) {
     int rc = sqlite3_open_v2(path, &c->lite, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
     if (rc != SQLITE_OK)
         return c->lite ? failed(c, rc, err) : err_set(err, ERR_UNAVAILABLE, "%s: cannot be opened", path);
+    rc = set_pace(c->lite, paced);
+    if (rc != SQLITE_OK)
+        return failed(c, rc, err);
     int64_t tables;
     enum err_kind kind = set(c, "busy_timeout", 0, err);
     if (!kind)
@@ -552,15 +590,24 @@ static enum err_kind copier_open(struct db_lite *c, const char *path, struct err
     return kind ? kind : ask(c, "SELECT count(*) FROM sqlite_master", &tables, err); // it knows of the log from now on
 }
 
+// SQLite syncs the file only when all of the log is in it, which is when the writer copies the last of it: without this it would find
+// everything still to be written.
+static enum err_kind sync_paced(struct paced *p, struct err *err) {
+    int rc = p->usual->xSync(p->file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+    return rc == SQLITE_OK ? ERR_NONE : err_set(err, ERR_UNAVAILABLE, "the store's file cannot be put on disk (%d)", rc);
+}
+
 static enum err_kind lite_copy(struct db *writer, struct err *err) {
     struct db_lite *d = lite_of(writer);
     struct db_lite c = {.lite = d->copier, .lock_fd = -1};
     int all = -1, copied = -1, rc = SQLITE_OK;
-    enum err_kind kind = c.lite ? ERR_NONE : copier_open(&c, d->path, err);
+    enum err_kind kind = c.lite ? ERR_NONE : copier_open(&c, d->path, &d->paced, err);
     if (!kind)
         rc = sqlite3_wal_checkpoint_v2(c.lite, NULL, SQLITE_CHECKPOINT_PASSIVE, &all, &copied);
     if (rc != SQLITE_OK && rc != SQLITE_BUSY)
         kind = failed(&c, rc, err);
+    if (!kind)
+        kind = sync_paced(&d->paced, err);
     if (!kind && copied > 0)
         d->copied = copied;
     if (kind) {
@@ -603,6 +650,8 @@ static enum err_kind lite_upkeep(struct db *db, bool alone, enum db_upkeep *want
         return ERR_NONE;
     if (d->log_pages - d->copied > UPKEEP_SHORT_PAGES && d->rounds < UPKEEP_ROUNDS) {
         d->rounds++;
+        int64_t late = d->log_pages / UPKEEP_PAGES - 1;
+        d->paced.pages = PACE_PAGES << PACE_STEP * (late < 0 ? 0 : late > 2 ? 2 : late);
         *wants = DB_UPKEEP_COPY;
         return ERR_NONE;
     }
