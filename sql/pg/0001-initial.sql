@@ -162,8 +162,7 @@ CREATE TABLE orders (
     device_model   TEXT COLLATE "C",
     device_id      TEXT COLLATE "C",
     device_eid     TEXT COLLATE "C",
-    PRIMARY KEY (partner_id, id),
-    FOREIGN KEY (partner_id, product_id) REFERENCES product (partner_id, id)
+    PRIMARY KEY (partner_id, id) -- and a reference to product: see below
 );
 CREATE UNIQUE INDEX orders_reference ON orders (partner_id, reference) WHERE reference IS NOT NULL;
 CREATE INDEX orders_failed ON orders (partner_id, id) WHERE state = 3;
@@ -203,7 +202,7 @@ CREATE INDEX task_open_on_sim ON task (iccid, id) WHERE state <= 3;
 -- all subscriptions of its partner.
 -- clock: 0 for the real time, a sandbox partner's number for its own.
 CREATE TABLE subscription (
-    iccid         BIGINT           NOT NULL REFERENCES sim (iccid),
+    iccid         BIGINT           NOT NULL,
     id            BYTEA            NOT NULL CHECK (length(id) = 16),
     partner_id    BIGINT           NOT NULL,
     product_id    BIGINT           NOT NULL,
@@ -225,12 +224,67 @@ CREATE TABLE subscription (
     balance_as_of BIGINT,
     sold_minor    BIGINT,
     sold_currency TEXT COLLATE "C",
-    PRIMARY KEY (iccid, id),
-    FOREIGN KEY (partner_id, product_id) REFERENCES product (partner_id, id)
+    PRIMARY KEY (iccid, id) -- and references to sim and product: see below
 );
 CREATE INDEX subscription_of_partner ON subscription (partner_id, created, id); -- grows at its end
 CREATE INDEX subscription_email ON subscription (partner_id, lower(email)) WHERE email IS NOT NULL;
 CREATE INDEX subscription_timer ON subscription (clock, next_at) WHERE next_at IS NOT NULL;
+
+-- orders (partner_id, product_id) and subscription (partner_id, product_id) refer to product (partner_id, id), subscription (iccid) to
+-- sim. These are foreign keys that are checked for all rows of a statement together: PostgreSQL's own are a query and a lock for each row,
+-- a quarter of what an order costs. What refers and what is referred to keeps its key, so that only new rows and removed ones are
+-- looked at. Whoever removes takes the turn, as those that add have it: so neither misses the other.
+CREATE FUNCTION product_is_there() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM (SELECT DISTINCT partner_id, product_id FROM added) AS a
+               WHERE NOT EXISTS (SELECT 1 FROM product p WHERE p.partner_id = a.partner_id AND p.id = a.product_id)) THEN
+        RAISE foreign_key_violation USING MESSAGE = format('a row of %I refers to a product that is not there', TG_TABLE_NAME);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION sim_is_there() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    IF EXISTS (SELECT 1 FROM added a WHERE NOT EXISTS (SELECT 1 FROM sim s WHERE s.iccid = a.iccid)) THEN
+        RAISE foreign_key_violation USING MESSAGE = format('a row of %I refers to a SIM that is not there', TG_TABLE_NAME);
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION product_is_free() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM 1 FROM turn FOR UPDATE;
+    IF EXISTS (SELECT 1 FROM removed r JOIN orders o ON o.partner_id = r.partner_id AND o.product_id = r.id)
+        OR EXISTS (SELECT 1 FROM removed r JOIN subscription s ON s.partner_id = r.partner_id AND s.product_id = r.id) THEN
+        RAISE foreign_key_violation USING MESSAGE = 'orders or subscriptions refer to the product';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION sim_is_free() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    PERFORM 1 FROM turn FOR UPDATE;
+    IF EXISTS (SELECT 1 FROM removed r JOIN subscription s ON s.iccid = r.iccid) THEN
+        RAISE foreign_key_violation USING MESSAGE = 'subscriptions refer to the SIM';
+    END IF;
+    RETURN NULL;
+END $$;
+CREATE FUNCTION key_stays() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE foreign_key_violation USING MESSAGE = format('by what a row of %I refers or is referred to does not change', TG_TABLE_NAME);
+END $$;
+CREATE TRIGGER product_is_there AFTER INSERT ON orders REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION product_is_there();
+CREATE TRIGGER product_is_there AFTER INSERT ON subscription REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION product_is_there();
+CREATE TRIGGER sim_is_there AFTER INSERT ON subscription REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION sim_is_there();
+CREATE TRIGGER is_free AFTER DELETE ON product REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION product_is_free();
+CREATE TRIGGER is_free AFTER DELETE ON sim REFERENCING OLD TABLE AS removed FOR EACH STATEMENT EXECUTE FUNCTION sim_is_free();
+CREATE TRIGGER key_stays BEFORE UPDATE OF partner_id, product_id ON orders FOR EACH ROW
+    WHEN (OLD.partner_id <> NEW.partner_id OR OLD.product_id <> NEW.product_id) EXECUTE FUNCTION key_stays();
+CREATE TRIGGER key_stays BEFORE UPDATE OF iccid, partner_id, product_id ON subscription FOR EACH ROW
+    WHEN (OLD.iccid <> NEW.iccid OR OLD.partner_id <> NEW.partner_id OR OLD.product_id <> NEW.product_id) EXECUTE FUNCTION key_stays();
+CREATE TRIGGER key_stays BEFORE UPDATE OF partner_id, id ON product FOR EACH ROW
+    WHEN (OLD.partner_id <> NEW.partner_id OR OLD.id <> NEW.id) EXECUTE FUNCTION key_stays();
+CREATE TRIGGER key_stays BEFORE UPDATE OF iccid ON sim FOR EACH ROW WHEN (OLD.iccid <> NEW.iccid) EXECUTE FUNCTION key_stays();
 
 -- Every usage record that was taken, so that each counts once, and where its bytes went: to subscriptions, and what is left of it unrated. The
 -- partner is the one whose SIM it was; NULL, like the ICCID, when the SIM was not known. `received` is real time, other instants the partner's.

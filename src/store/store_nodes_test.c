@@ -515,6 +515,57 @@ static void many_orders_are_written_in_few_round_trips_and_each_as_it_was(void *
     store_read_end(tx);
 }
 
+// ---- references ----
+
+static enum err_kind by_hand(struct fixture *f, const char *sql) {
+    struct err *err = &f->err;
+    struct db *db = NULL;
+    err_clear(err);
+    OK(db_pg.open(&db_pg, f->pg_location, true, false, &db, err));
+    enum err_kind kind = db_pg.script(db, sql, err);
+    db_pg.close(db);
+    return kind;
+}
+
+// They are triggers of the schema: whatever program writes.
+static void what_is_referred_to_stays_whoever_asks(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    char elsewhere[128];
+    RUN(f, many_orders_job);
+    const char *const refused[] = {
+        "DELETE FROM product",
+        "DELETE FROM sim",
+        "UPDATE product SET id = id + 1000",
+        "UPDATE sim SET iccid = iccid + 1000",
+        "UPDATE orders SET product_id = 1000",
+        "UPDATE subscription SET product_id = 1000",
+        "UPDATE subscription SET iccid = iccid + 1000",
+        "INSERT INTO orders SELECT (o).* FROM (SELECT jsonb_populate_record(o, '{\"product_id\": 9, \"id\": \"0123456789abcdef\"}') AS o "
+        "FROM orders o "
+        "LIMIT 1) AS n",
+        "INSERT INTO subscription SELECT (s).* FROM"
+        " (SELECT jsonb_populate_record(s, '{\"iccid\": 5}') AS s FROM subscription s LIMIT 1) AS n",
+        elsewhere,
+    };
+    snprintf(elsewhere, sizeof elsewhere, "SET search_path = pg_catalog; DELETE FROM %s.sim", f->pg_schema);
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        if (by_hand(f, refused[i]) != ERR_CONFLICT || !strstr(err_first(&f->err), "foreign key"))
+            fail_msg("%s: %s", refused[i], err_first(&f->err));
+    }
+    static const char *const taken[] = {
+        "DELETE FROM product WHERE id NOT IN (SELECT product_id FROM orders)",
+        "DELETE FROM sim WHERE iccid NOT IN (SELECT iccid FROM subscription)",
+        "UPDATE product SET id = id, name = 'another'",
+        "DELETE FROM subscription; DELETE FROM task; DELETE FROM sim",
+        "DELETE FROM orders; DELETE FROM product",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(taken); i++) {
+        if (by_hand(f, taken[i]) != ERR_NONE)
+            fail_msg("%s: %s", taken[i], err_first(&f->err));
+    }
+}
+
 struct spender {
     struct fixture *f;
     struct order order;
@@ -630,6 +681,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(two_nodes_at_the_same_rows, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_put_off_and_fails_is_one_jobs_alone, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(many_orders_are_written_in_few_round_trips_and_each_as_it_was, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_is_referred_to_stays_whoever_asks, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(much_usage_is_booked_in_few_round_trips_and_seen_at_once, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_one_node_commits_is_news_at_the_other, fixture_setup, fixture_teardown),
     };
