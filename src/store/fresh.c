@@ -231,11 +231,13 @@ bool fresh_is_aside(enum statement st) {
         [ST_NOTIFICATION_QUEUE] = true,
         // whose verbs look here, too
         [ST_SIM_OPEN] = true,
+        [ST_SIM_OPEN_SUBSCRIPTIONS] = true,
         [ST_ORDER_GET] = true,
         [ST_ORDER_BY_REFERENCE] = true,
         [ST_ORDER_REFERENCES] = true,
         [ST_TASK_OF_ORDER] = true,
         [ST_TASK_FIRST_OPEN] = true,
+        [ST_TASK_ANY_OPEN] = true,
         // which write what is here
         [ST_ORDER_INSERT] = true,
         [ST_ORDER_INSERT_MANY] = true,

@@ -39,6 +39,7 @@
 #define SIM_OF_ALL SIM_FILTER("(?4 = 0 OR partner_id IS NULL) AND (?1 IS NULL OR partner_id = ?1)", "(?3 = -1 OR service = ?3)")
 #define SIM_OF_PARTNER SIM_FILTER("partner_id = ?1 AND ?4 = 0", "(?3 = -1 OR service = ?3)")
 #define SIM_OF_ACTIVE SIM_FILTER("partner_id = ?1 AND ?4 = 0", "service = 2 AND ?3 = 2")
+#define SIM_OPEN_SUBSCRIPTIONS "SELECT count(*) FROM subscription WHERE iccid = ?1 AND state <= 2"
 #define SIM_COUNT(of_) "SELECT count(*) FROM (SELECT 1 FROM sim WHERE " of_ " LIMIT ?5) AS n"
 #define SIM_PAGE " AND iccid > ?5 ORDER BY iccid LIMIT ?6 OFFSET ?7"
 
@@ -229,7 +230,8 @@ const struct statement_text statements[STATEMENTS] = {
     // An order is counted by the first of its open tasks; count(DISTINCT) would build a table for what is nearly always none.
     [ST_SIM_OPEN] = READS("sim_open", "SELECT (SELECT count(*) FROM task t WHERE t.iccid = ?1 AND t.state <= 3 AND NOT EXISTS"
                                       " (SELECT 1 FROM task e WHERE e.order_id = t.order_id AND e.step < t.step AND e.state <= 3)),"
-                                      " (SELECT count(*) FROM subscription WHERE iccid = ?1 AND state <= 2)"),
+                                      " (" SIM_OPEN_SUBSCRIPTIONS ")"),
+    [ST_SIM_OPEN_SUBSCRIPTIONS] = READS("sim_open_subscriptions", SIM_OPEN_SUBSCRIPTIONS),
     [ST_NOTIFICATION_LIST] = READS("notification_list", "SELECT type, url FROM sim_notification WHERE iccid = ?1 ORDER BY type"),
     [ST_NOTIFICATION_PUT] = WRITE_KEEPS("notification_put", "INSERT INTO sim_notification (iccid, type, url) VALUES (?1, ?2, ?3)"
                                                             " ON CONFLICT (iccid, type) DO UPDATE SET url = excluded.url"),
@@ -356,6 +358,7 @@ const struct statement_text statements[STATEMENTS] = {
                                       " AND lease_until > ?2"),
     [ST_TASK_FIRST_OPEN] =
         READS("task_first_open", "SELECT " TASK_COLUMNS " FROM task WHERE iccid = ?1 AND state <= 3 ORDER BY id LIMIT 1"),
+    [ST_TASK_ANY_OPEN] = READS("task_any_open", "SELECT EXISTS (SELECT 1 FROM task WHERE state <= 3)"),
     [ST_TASK_BY_STATE] = READS("task_by_state", "SELECT state, count(*) FROM task GROUP BY state"),
 
     // ---- subscription ----

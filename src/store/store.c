@@ -121,6 +121,8 @@ static enum err_kind begin(struct store *s, bool ends, struct err *err) {
     tx->wrote = tx->changes = false;
     tx->news = 0;
     tx->told = 0;
+    if (tx->open_tasks == OPEN_TASKS_MAYBE)
+        tx->open_tasks = OPEN_TASKS_UNKNOWN;
     tx->fresh.on = tx->db->defer = ends && s->end.run;
     s->ended = false;
     tx->now = clock_wall(s->o.clock);

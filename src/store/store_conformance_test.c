@@ -847,6 +847,68 @@ static void tasks_are_due_in_order_and_hold_their_sim(void **state) {
     RUN(f, task_job);
 }
 
+// What the writer remembers of open tasks (store_task.c) holds over transactions, those that are undone among them.
+struct open_case {
+    struct fixture *f;
+    struct task task;
+    bool fails;
+};
+
+static void open_tasks_are(struct tx *tx, struct fixture *f, int64_t orders, struct err *err) {
+    int64_t count = -1, subscriptions = -1;
+    struct task got;
+    OK(store_sim_open(tx, ICCID_A, &count, &subscriptions, err));
+    assert_int_equal(count, orders);
+    assert_int_equal(subscriptions, 0);
+    enum err_kind kind = store_task_first_open(tx, ICCID_A, &f->arena, &got, err);
+    assert_int_equal(kind, orders ? ERR_NONE : ERR_NOT_FOUND);
+    err_clear(err);
+}
+
+JOB(open_insert_job) {
+    struct open_case *c = ctx;
+    struct order o = fixture_order(tx, &c->f->product, ICCID_A);
+    open_tasks_are(tx, c->f, 0, err);
+    OK(store_order_insert(tx, &o, err));
+    c->task = fixture_task(tx, &o, 0);
+    OK(store_task_insert(tx, &c->task, err));
+    open_tasks_are(tx, c->f, 1, err);
+    return c->fails ? err_set(err, ERR_REFUSED, "after writing") : ERR_NONE;
+}
+
+JOB(open_settle_job) {
+    struct open_case *c = ctx;
+    struct task settled = c->task;
+    open_tasks_are(tx, c->f, 1, err);
+    settled.state = TASK_DONE;
+    settled.outcome = OUTCOME_DONE;
+    settled.settled = tx_now(tx);
+    OK(store_task_update(tx, &settled, err));
+    open_tasks_are(tx, c->f, 0, err);
+    return c->fails ? err_set(err, ERR_REFUSED, "after writing") : ERR_NONE;
+}
+
+JOB(open_look_job) {
+    struct fixture *f = ctx;
+    open_tasks_are(tx, f, 0, err);
+    return ERR_NONE;
+}
+
+static void open_tasks_are_known_after_what_was_undone(void **state) {
+    struct open_case c = {.f = *state, .fails = true};
+    struct err *err = &c.f->err;
+    RUN(c.f, open_look_job);
+    FAILS(ERR_REFUSED, store_run(c.f->store, open_insert_job, &c, err));
+    RUN(c.f, open_look_job);
+    c.fails = false;
+    OK(store_run(c.f->store, open_insert_job, &c, err));
+    c.fails = true;
+    FAILS(ERR_REFUSED, store_run(c.f->store, open_settle_job, &c, err));
+    c.fails = false;
+    OK(store_run(c.f->store, open_settle_job, &c, err));
+    RUN(c.f, open_look_job);
+}
+
 // ---- subscriptions ----
 
 static struct order completed_order(struct tx *tx, struct fixture *f, const struct product *p, iccid_t iccid, struct err *err) {
@@ -2342,6 +2404,7 @@ int main(void) {
         TEST(an_order_is_kept_whole_and_its_reference_is_the_partners),
         TEST(orders_are_listed_newest_first_by_every_filter),
         TEST(tasks_are_due_in_order_and_hold_their_sim),
+        TEST(open_tasks_are_known_after_what_was_undone),
         TEST(a_subscription_hangs_on_its_sim_and_product),
         TEST(subscriptions_are_listed_newest_first_by_every_filter),
         TEST(usage_finds_the_subscriptions_of_its_time),

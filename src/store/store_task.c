@@ -97,6 +97,7 @@ enum err_kind tx_write_task(struct tx *tx, const struct task *t, struct err *err
         db_wall(t->lease_until), db_int(t->lease_owner), db_int(t->attempts),   db_int(t->outcome),    db_text(t->note),
         db_wall(t->started),     db_wall(t->settled),    db_int(t->lane),       db_int(wake_at(t).ms),
     };
+    tx->open_tasks = OPEN_TASKS_MAYBE;
     enum err_kind kind = tx_exec(tx, ST_TASK_INSERT, TX_PARAMS(params), err);
     if (!kind) {
         remember(tx, t);
@@ -117,6 +118,7 @@ enum err_kind store_task_update(struct tx *tx, const struct task *t, struct err 
     };
     int64_t changed = 0;
     forget(tx, t);
+    tx->open_tasks = OPEN_TASKS_MAYBE;
     enum err_kind kind = tx_exec_changed(tx, ST_TASK_UPDATE, TX_PARAMS(params), &changed, err);
     if (!kind && !changed)
         kind = err_set(err, ERR_NOT_FOUND, "no such task");
@@ -220,6 +222,22 @@ enum err_kind store_task_drop_leases(struct tx *tx, int64_t lease_owner, struct 
     return kind;
 }
 
+// Where orders are settled as they are accepted there hardly ever is one; so it is asked once, and a SIM's tasks are not looked for.
+enum err_kind tx_may_have_open_tasks(struct tx *tx, bool *may, struct err *err) {
+    *may = true;
+    if (!tx->writer || !tx->db->driver->alone || tx->open_tasks == OPEN_TASKS_MAYBE)
+        return ERR_NONE;
+    if (tx->open_tasks == OPEN_TASKS_UNKNOWN) {
+        int64_t any = 0;
+        enum err_kind kind = tx_int(tx, ST_TASK_ANY_OPEN, NULL, 0, &any, err);
+        if (kind)
+            return kind;
+        tx->open_tasks = any ? OPEN_TASKS_MAYBE : OPEN_TASKS_NONE;
+    }
+    *may = tx->open_tasks != OPEN_TASKS_NONE;
+    return ERR_NONE;
+}
+
 enum err_kind store_task_first_open(struct tx *tx, iccid_t iccid, struct arena *a, struct task *out, struct err *err) {
     const struct task *first = NULL;
     struct fresh_order *fresh = NULL;
@@ -228,9 +246,13 @@ enum err_kind store_task_first_open(struct tx *tx, iccid_t iccid, struct arena *
         first = t && (!first || t->id < first->id) ? t : first;
     }
     struct db_value params[] = {db_int(iccid)};
+    static const char what[] = "open task on this SIM";
     struct task found;
-    enum err_kind kind =
-        tx_get(tx, ST_TASK_FIRST_OPEN, TX_PARAMS(params), read_task, a, &found, sizeof found, "open task on this SIM", err);
+    bool may = true;
+    enum err_kind kind = tx_may_have_open_tasks(tx, &may, err);
+    if (!kind)
+        kind = may ? tx_get(tx, ST_TASK_FIRST_OPEN, TX_PARAMS(params), read_task, a, &found, sizeof found, what, err)
+                   : err_set(err, ERR_NOT_FOUND, "no such %s", what);
     if (!kind && (!first || found.id < first->id))
         *out = found;
     else if (first && (!kind || kind == ERR_NOT_FOUND)) {

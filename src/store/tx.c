@@ -319,6 +319,7 @@ void tx_forget(struct tx *tx) {
     if (tx->writer)
         fresh_clear(&tx->fresh);
     recent_clear(tx->recent);
+    tx->open_tasks = OPEN_TASKS_UNKNOWN;
     tx->number_wanted = tx->number_kept;
 }
 

@@ -41,6 +41,9 @@ struct waiting_events {
     struct buf payloads;
 };
 
+// Whether any task in the table is open: of an embedded store, whose writer knows what is written (store_task.c).
+enum open_tasks { OPEN_TASKS_UNKNOWN, OPEN_TASKS_NONE, OPEN_TASKS_MAYBE };
+
 struct tx {
     struct store *store;
     struct db *db;
@@ -60,6 +63,7 @@ struct tx {
     struct waiting_events events;
     struct fresh fresh;
     struct recent *recent; // NULL: none
+    enum open_tasks open_tasks;
     struct id_gen ids;
     int64_t number, number_kept, number_wanted; // last given out; given out up to here by what is committed; by this transaction
 };
@@ -136,6 +140,8 @@ void tx_forget(struct tx *tx);                                           // what
 void tx_others(struct tx *tx);                                           // another node has written: so is what is kept from before
 NODISCARD enum err_kind tx_flush_events(struct tx *tx, struct err *err); // tx_flush's part, in store_event.c
 NODISCARD enum err_kind tx_flush_fresh(struct tx *tx, struct err *err);  // the same, in store_order.c
+// False: no task in the table is open; those that are kept back (fresh.h) are not looked at.
+NODISCARD enum err_kind tx_may_have_open_tasks(struct tx *tx, bool *may, struct err *err);
 NODISCARD enum err_kind tx_write_task(struct tx *tx, const struct task *t, struct err *err);
 NODISCARD enum err_kind tx_write_subscription(struct tx *tx, const struct subscription *s, struct err *err);
 NODISCARD enum err_kind tx_write_subscriptions(struct tx *tx, const struct subscription *const s[FRESH_AT_ONCE], struct err *err);
