@@ -228,7 +228,8 @@ CREATE TABLE subscription (
 );
 CREATE INDEX subscription_of_partner ON subscription (partner_id, created, id); -- grows at its end
 CREATE INDEX subscription_email ON subscription (partner_id, lower(email)) WHERE email IS NOT NULL;
-CREATE INDEX subscription_timer ON subscription (clock, next_at) WHERE next_at IS NOT NULL;
+-- (clock, next_at, id): what is due stands in the order in which it is taken, however many are due at one instant.
+CREATE INDEX subscription_timer ON subscription (clock, next_at, id) WHERE next_at IS NOT NULL;
 
 -- orders (partner_id, product_id) and subscription (partner_id, product_id) refer to product (partner_id, id), subscription (iccid) to
 -- sim. These are foreign keys that are checked for all rows of a statement together: PostgreSQL's own are a query and a lock for each row,

@@ -218,7 +218,8 @@ CREATE TABLE subscription (
 CREATE UNIQUE INDEX subscription_key ON subscription (iccid, id);
 CREATE INDEX subscription_of_partner ON subscription (partner_id, created, id); -- grows at its end
 CREATE INDEX subscription_email ON subscription (partner_id, email COLLATE NOCASE) WHERE email IS NOT NULL;
-CREATE INDEX subscription_timer ON subscription (clock, next_at) WHERE next_at IS NOT NULL;
+-- (clock, next_at, id): what is due stands in the order in which it is taken, however many are due at one instant.
+CREATE INDEX subscription_timer ON subscription (clock, next_at, id) WHERE next_at IS NOT NULL;
 
 -- Every usage record that was taken, so that each counts once, and where its bytes went: to subscriptions, and what is left of it unrated. The
 -- partner is the one whose SIM it was; NULL, like the ICCID, when the SIM was not known. `received` is real time, other instants the partner's.

@@ -50,8 +50,6 @@ struct line {
 static bool before(const struct subscription *a, const struct subscription *b) {
     if (a->next_at.ms != b->next_at.ms)
         return a->next_at.ms < b->next_at.ms;
-    if (a->iccid != b->iccid)
-        return a->iccid < b->iccid;
     return uuid_cmp(a->id, b->id) < 0;
 }
 

@@ -406,7 +406,7 @@ const struct statement_text statements[STATEMENTS] = {
     [ST_SUBSCRIPTION_OPEN] = READS("subscription_open", "SELECT " SUBSCRIPTION_COLUMNS SUBSCRIPTION_FROM
                                                         "WHERE s.iccid = ?1 AND s.state <= 2 ORDER BY s.expiry IS NULL, s.expiry, s.id"),
     [ST_SUBSCRIPTION_DUE] = READS("subscription_due", "SELECT " SUBSCRIPTION_COLUMNS SUBSCRIPTION_FROM
-                                                      "WHERE s.clock = ?1 AND s.next_at <= ?2 ORDER BY s.next_at, s.iccid, s.id LIMIT ?3"),
+                                                      "WHERE s.clock = ?1 AND s.next_at <= ?2 ORDER BY s.next_at, s.id LIMIT ?3"),
     [ST_SUBSCRIPTION_NEXT_DUE] =
         READS("subscription_next_due", "SELECT min(next_at) FROM subscription WHERE clock = ?1 AND next_at IS NOT NULL"),
     [ST_SUBSCRIPTION_KEYS] = READS("subscription_keys", SUBSCRIPTION_KEY SUBSCRIPTION_OF_PARTNER SUBSCRIPTION_PAGE),

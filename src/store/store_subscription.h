@@ -16,8 +16,8 @@ NODISCARD enum err_kind store_subscription_spend(struct tx *tx, const struct sub
 NODISCARD enum err_kind store_subscription_open(struct tx *tx, iccid_t iccid, struct arena *a, struct subscription **out, size_t *n,
                                                 struct err *err);
 
-// Time passing: those whose next_at has come on a clock (0: the real time; a sandbox partner's number: its own), in order of next_at; and
-// when the next one comes (WALL_NONE: none waits).
+// Time passing: those whose next_at has come on a clock (0: the real time; a sandbox partner's number: its own), in order of next_at, those
+// of one instant by id; and when the next one comes (WALL_NONE: none waits).
 NODISCARD enum err_kind store_subscription_due(struct tx *tx, int64_t timer_clock, struct wall now, int64_t limit, struct arena *a,
                                                struct subscription **out, size_t *n, struct err *err);
 NODISCARD enum err_kind store_subscription_next_due(struct tx *tx, int64_t timer_clock, struct wall *out, struct err *err);
