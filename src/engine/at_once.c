@@ -58,16 +58,17 @@ static void at_once_committed(void *ctx) {
         say_all(e, t->lines, t->n_lines, t->worked);
 }
 
-void at_once_take(struct engine *e) {
+bool at_once_take(struct engine *e) {
     pthread_mutex_lock(&e->lock);
     bool reported = e->reported;
     pthread_mutex_unlock(&e->lock);
     if (!reported)
-        return;
+        return false;
     say_all(e, e->report.lines, e->report.n, e->report.worked);
     pthread_mutex_lock(&e->lock);
     e->reported = false;
     pthread_mutex_unlock(&e->lock);
+    return true;
 }
 
 void engine_settle_at_once(struct engine *e) {

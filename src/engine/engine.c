@@ -13,13 +13,13 @@
 #define PAUSE_GREATEST_MS 60000
 #define TROUBLE_FIRST_MS 50 // the same for the store
 #define TROUBLE_GREATEST_MS 5000
-#define TIMERS_FIRST 32 // how many subscriptions a turn moves when they are due, until it has been measured what that costs
-#define TIMERS_LEAST 4
-#define TIMERS_MOST 1000
-#define TIMERS_NS_LEAST 500000 // so long at the least, and
-#define TIMERS_NS_MOST 5000000 // at the most, may they keep a turn
-#define CLOCKS_MS 1000         // between two looks at sandbox partners' clocks
-#define POLL_MS 5000           // another node's work is found by looking
+#define TIMERS_NS 1200000      // so long a turn moves subscriptions while nobody waits
+#define TIMERS_SHARE 4         // whoever waits: this part of what the rest of a turn takes, and
+#define TIMERS_NS_MOST 5000000 // no more
+#define TIMERS_PAUSE 2         // after a turn that left some: so many times as long as it took
+#define TIMERS_PAUSE_NS_MOST 20000000
+#define CLOCKS_MS 1000 // between two looks at sandbox partners' clocks
+#define POLL_MS 5000   // another node's work is found by looking
 
 void engine_grow(void **items, size_t *cap, size_t n, size_t size) {
     if (n < *cap)
@@ -84,7 +84,6 @@ enum err_kind engine_open(const struct engine_options *o, struct engine **out, s
     struct engine *e = xcalloc(1, sizeof(*e));
     e->o = *o;
     e->limit = o->batch_max;
-    e->timers_limit = TIMERS_FIRST;
     e->retry_at = e->next = e->poll = e->clocks_at = e->clocks_next = WALL_NONE;
     e->first_deadline = (struct mono){INT64_MAX};
     memset(e->route, 0xff, sizeof(e->route));
@@ -351,7 +350,8 @@ static enum err_kind submit(struct engine *e, struct wall now, struct err *err) 
     t->fires = mono.ns >= e->timers_at.ns;
     bool look = !wall_set(e->clocks_at) || e->clocks_at.ms <= now.ms || e->clocks_at.ms > now.ms + CLOCKS_MS;
     t->looks_at_clocks = t->fires && (look || (wall_set(e->clocks_next) && e->clocks_next.ms <= now.ms));
-    t->timers_limit = e->timers_limit < e->limit ? e->timers_limit : e->limit;
+    t->timers_least_ns = e->timers_rest_ns / TIMERS_SHARE;
+    t->timers_most_ns = t->timers_least_ns < TIMERS_NS ? TIMERS_NS : t->timers_least_ns;
     e->submitted = mono;
     t->limit = e->limit;
     t->start_queue = (t->start_queue + 1) % ENGINE_QUEUES;
@@ -490,22 +490,25 @@ static enum err_kind failed(struct engine *e, struct wall now, struct err *err) 
     return ERR_NONE;
 }
 
-// Orders must not wait for what time does to a million subscriptions at once: in a turn they may take as long as the rest of it (its
-// commit, most of all), and after it comes a pause as long as the turn.
+// Orders must not wait for what time does to a million subscriptions at once: a turn leaves off as soon as a job waits behind it (timers.c)
+// and is followed by a pause. Under such a load that jobs always wait, a share of the writer's time is theirs. After the pause the next
+// turn begins when orders have just been committed, because then it is longest until others come; it does not wait for that longer than for
+// another pause.
 static void finish_timers(struct engine *e) {
     struct turn *t = &e->turn;
     struct mono mono = clock_mono(e->o.clock);
     int64_t turn_ns = mono.ns - e->submitted.ns;
+    int64_t pause_ns = turn_ns < TIMERS_PAUSE_NS_MOST / TIMERS_PAUSE ? turn_ns * TIMERS_PAUSE : TIMERS_PAUSE_NS_MOST;
     if (!t->fires)
         return;
     e->timers_more = t->timers_more;
     if (t->timers_more)
-        e->timers_at = (struct mono){mono.ns + turn_ns};
-    if (t->timers > 0 && t->timers_ns > 0) {
-        int64_t may = turn_ns - t->timers_ns;
-        may = may < TIMERS_NS_LEAST ? TIMERS_NS_LEAST : may > TIMERS_NS_MOST ? TIMERS_NS_MOST : may;
-        int64_t fit = t->timers * may / t->timers_ns;
-        e->timers_limit = (int)(fit < TIMERS_LEAST ? TIMERS_LEAST : fit > TIMERS_MOST ? TIMERS_MOST : fit);
+        e->timers_at = (struct mono){mono.ns + pause_ns};
+    e->timers_latest = (struct mono){e->timers_at.ns + pause_ns};
+    if (t->timers > 0) {
+        int64_t rest = turn_ns - t->timers_ns;
+        rest = rest < TIMERS_NS_MOST * TIMERS_SHARE ? rest : TIMERS_NS_MOST * TIMERS_SHARE;
+        e->timers_rest_ns += (rest - e->timers_rest_ns) / 8;
     }
     metric_add(e->m.timers, t->timers);
     e->timers_fired += t->timers;
@@ -593,7 +596,7 @@ enum err_kind engine_turn(struct engine *e, bool force, struct wall *wake, struc
     }
     take_answers(e, mono);
     expire_calls(e, mono);
-    at_once_take(e);
+    bool passed = at_once_take(e);
 
     if (e->state == TURN_NONE && !k) {
         bool waits = wall_set(e->retry_at) && now.ms < e->retry_at.ms;
@@ -602,7 +605,7 @@ enum err_kind engine_turn(struct engine *e, bool force, struct wall *wake, struc
         bool due = (wall_set(e->next) && e->next.ms <= now.ms) || !wall_set(e->poll) || e->poll.ms <= now.ms;
         // A wall clock set back must not leave the engine waiting for the old time to come again.
         bool back = wall_set(e->poll) && e->poll.ms > now.ms + POLL_MS;
-        bool timers = e->timers_more && e->timers_at.ns <= mono.ns;
+        bool timers = e->timers_more && (passed ? e->timers_at : e->timers_latest).ns <= mono.ns;
         if (!waits && (force || kicked || due || back || e->more || timers || unsettled(e) > 0)) {
             k = submit(e, now, err);
             if (!k && e->state == TURN_RUNNING) {
@@ -637,7 +640,7 @@ enum err_kind engine_turn(struct engine *e, bool force, struct wall *wake, struc
     } else if (e->state == TURN_NONE) {
         at = earlier(at, e->next);
         if (e->timers_more)
-            at = earlier(at, wall_of(now, mono, e->timers_at.ns));
+            at = earlier(at, wall_of(now, mono, e->timers_latest.ns));
         for (int i = 0; i < e->n_peers; i++)
             if (e->peers[i].paused_until.ns > mono.ns)
                 at = earlier(at, wall_of(now, mono, e->peers[i].paused_until.ns));

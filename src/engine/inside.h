@@ -104,7 +104,8 @@ struct turn {
     bool drop_leases;              // the first turn: nobody is being called yet
     bool fires;                    // lets time do its work
     bool looks_at_clocks;          // sandbox partners' clocks, too
-    int timers_limit;              // subscriptions to move
+    int64_t timers_least_ns;       // so long subscriptions are moved whoever waits, and
+    int64_t timers_most_ns;        // so long while nobody does
     int limit;                     // tasks to settle, and to claim
     int start_queue;               // whose due tasks are asked for first: turns about
     int offered[ENGINE_PEERS_MAX]; // calls each peer may be given
@@ -119,10 +120,11 @@ struct turn {
     size_t n_planned;
     struct line *lines;
     size_t n_lines, cap_lines;
-    size_t taken;                     // settlements this run looked at
-    int64_t worked;                   // tasks settled or claimed
-    int64_t timers;                   // subscriptions moved
-    bool timers_more;                 // stopped at their limit
+    size_t taken;     // settlements this run looked at
+    int64_t worked;   // tasks settled or claimed
+    int64_t timers;   // subscriptions moved
+    bool timers_more; // stopped at their limit
+    struct mono timers_from;
     int64_t timers_ns;                // what they took
     bool more;                        // stopped at the limit
     struct wall clocks_next;          // when, in real time, the next is due on a sandbox partner's clock; WALL_NONE
@@ -181,18 +183,19 @@ struct engine {
     struct turn at_once; // the writer's alone (at_once.c)
     enum turn_state state;
     bool stopping;
-    int limit;               // the turn's, less than batch_max while looking for whose fault a failure is
-    struct wall retry_at;    // after trouble with the store: no turn before; WALL_NONE
-    int troubles;            // in a row
-    struct wall next, poll;  // from the last turn; when to look although nothing is known to be due
-    int timers_limit;        // how many fit into the time that they may take of a turn
-    bool timers_more;        // more are due, which wait for
-    struct mono timers_at;   // so that orders pass
-    struct mono submitted;   // the turn
-    int64_t timers_fired;    // not logged yet
-    struct wall clocks_at;   // sandbox partners' clocks are not looked at before; WALL_NONE: at once
-    struct wall clocks_next; // what the last look found
-    bool clocks_news;        // there were news since the last look
+    int limit;                 // the turn's, less than batch_max while looking for whose fault a failure is
+    struct wall retry_at;      // after trouble with the store: no turn before; WALL_NONE
+    int troubles;              // in a row
+    struct wall next, poll;    // from the last turn; when to look although nothing is known to be due
+    int64_t timers_rest_ns;    // how long the rest of a turn takes that moves some, lately
+    bool timers_more;          // more are due, which wait for this
+    struct mono timers_at;     // so that orders pass, and then for orders that have passed, but not
+    struct mono timers_latest; // longer than for this
+    struct mono submitted;     // the turn
+    int64_t timers_fired;      // not logged yet
+    struct wall clocks_at;     // sandbox partners' clocks are not looked at before; WALL_NONE: at once
+    struct wall clocks_next;   // what the last look found
+    bool clocks_news;          // there were news since the last look
     bool more;
     int64_t shunned[SHUNNED_MAX]; // tasks that cannot even be parked
     int n_shunned;
@@ -232,7 +235,7 @@ void loop_poke(struct loop *l);
 enum err_kind claim_due(struct turn *t, struct err *err);
 enum err_kind claim_one(struct turn *t, const struct task *due, struct err *err);
 // at_once.c
-void at_once_take(struct engine *e);  // says what the writer has reported
+bool at_once_take(struct engine *e);  // says what the writer has reported; whether there was anything
 void at_once_close(struct engine *e); // the same for what is left, and drops its memory
 // timers.c
 enum err_kind timers_fire(struct turn *t, struct err *err);

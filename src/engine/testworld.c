@@ -89,6 +89,7 @@ void world_open_heard(struct world *w, const char *script, int sims, void (*fn)(
     assert_true(date_parse(STR("2026-11-23T12:00:00Z"), &start));
     bool threaded = w->threaded, sandbox = w->sandbox;
     const struct db_driver *driver = w->driver;
+    size_t store_batch = w->store_batch;
     *w = (struct world){.threaded = threaded,
                         .sandbox = sandbox,
                         .seed = seed,
@@ -110,6 +111,8 @@ void world_open_heard(struct world *w, const char *script, int sims, void (*fn)(
     o.rng = threaded ? &rng_system : &w->rng;
     o.threaded = threaded;
     o.driver = driver;
+    if (store_batch)
+        o.batch_max = store_batch;
     o.may_create = true;
     ok(store_open(&o, &w->store, &err), &err);
     if (fn)

@@ -38,6 +38,7 @@ struct world {
     uint64_t seed;                  // set before world_open
     unsigned inside;                // set before world_engine: kinds of task that the built-in network serves all the same, bits
     bool at_once;                   // set before world_engine: place 0 settles at once what it can
+    size_t store_batch;             // set before world_open: jobs in one transaction; 0: as usual
     const struct db_driver *driver; // set before world_open: a wrapper; NULL: SQLite
     bool trouble_allowed;           // steps may say that the store is in trouble
     struct store *store;

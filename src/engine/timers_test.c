@@ -116,6 +116,55 @@ static void many_at_one_instant_let_orders_pass_between(void **state UNUSED) {
     world_close(&w);
 }
 
+// A job behind which the engine's turn waits, and another behind that.
+struct behind {
+    struct world *w;
+    struct store_job first, second;
+    bool done;
+};
+
+static enum err_kind nothing(struct tx *tx UNUSED, void *ctx UNUSED, struct err *err UNUSED) {
+    return ERR_NONE;
+}
+
+static void second_done(void *ctx, enum err_kind kind, const struct err *err UNUSED) {
+    struct behind *b = ctx;
+    assert_int_equal(kind, ERR_NONE);
+    b->done = true;
+}
+
+static void first_done(void *ctx, enum err_kind kind, const struct err *err UNUSED) {
+    struct behind *b = ctx;
+    struct err e = {0};
+    struct wall wake;
+    assert_int_equal(kind, ERR_NONE);
+    assert_int_equal(engine_step(b->w->engines[0], &wake, &e), ERR_NONE);
+    b->second = (struct store_job){.run = nothing, .done = second_done, .ctx = b};
+    assert_int_equal(store_submit(b->w->store, &b->second, &e), ERR_NONE);
+}
+
+static void who_waits_behind_a_turn_does_not_wait_for_all_that_is_due(void **state UNUSED) {
+    struct world w = {.store_batch = 1};
+    struct err err = {0};
+    world_open(&w, NULL, 10);
+    world_engine(&w, 0);
+    w.expiration = wall_plus_ms(clock_wall(&w.clock), DAY);
+    for (int i = 0; i < 10; i++)
+        world_place(&w, OP_TOPUP, SIM_PSIM, i);
+    world_run(&w, DAY - 1);
+    assert_int_equal(in_state(&w, SUB_ACTIVE), 10);
+    clock_manual_advance(&w.manual, 1);
+    struct behind b = {.w = &w};
+    b.first = (struct store_job){.run = nothing, .done = first_done, .ctx = &b};
+    assert_int_equal(store_submit(w.store, &b.first, &err), ERR_NONE);
+    assert_true(b.done);
+    assert_int_equal(in_state(&w, SUB_EXPIRED), 1); // however many wait, time goes on
+    world_run(&w, 0);
+    assert_int_equal(in_state(&w, SUB_EXPIRED), 10);
+    world_check(&w, true);
+    world_close(&w);
+}
+
 static enum err_kind spoil(struct tx *tx, void *ctx, struct err *err) {
     struct subscription *s = ctx;
     s->state = SUB_PENDING; // and its date lies far ahead, but the timer does not
@@ -152,6 +201,7 @@ int main(void) {
         cmocka_unit_test(dates_missed_while_nobody_ran_are_made_up_for),
         cmocka_unit_test(sandbox_clocks_run_on_by_themselves),
         cmocka_unit_test(many_at_one_instant_let_orders_pass_between),
+        cmocka_unit_test(who_waits_behind_a_turn_does_not_wait_for_all_that_is_due),
         cmocka_unit_test(subscription_that_cannot_move_does_not_stop_the_others),
     };
     log_threshold = LOG_ERROR + 1;

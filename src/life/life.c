@@ -40,6 +40,8 @@ enum err_kind life_move(struct tx *tx, struct subscription *s, enum subscription
 
 // ---- time ----
 
+#define PAGE_MAX 64 // that are due are read at once: what a pass reads and has no time for is read again
+
 // Those in hand that are due, the earliest at the front; equal instants in the order of the store. A heap: a move may make its subscription
 // due again, somewhere among the others.
 struct line {
@@ -92,11 +94,17 @@ static enum err_kind fire(struct tx *tx, struct buf *payload, const struct life_
     return kind ? kind : store_subscription_update(tx, s, err);
 }
 
+// At the limit, or at least one has moved and the caller wants it left at that.
+static bool has_enough(const struct life_pass *p) {
+    return p->moved >= p->limit || (p->moved > 0 && p->enough && p->enough(p->ctx));
+}
+
 // A page of what is due, worked off. *again: there may be another.
 static enum err_kind pass_page(struct tx *tx, struct arena *a, struct buf *payload, struct life_pass *p, bool *again, struct err *err) {
     struct subscription *due;
     size_t n;
-    int64_t asked = p->limit - p->moved + (int64_t)p->n_shunned;
+    int64_t left = p->limit - p->moved;
+    int64_t asked = (left < PAGE_MAX ? left : PAGE_MAX) + (int64_t)p->n_shunned;
     enum err_kind kind = store_subscription_due(tx, p->clock, p->until, asked, a, &due, &n, err);
     if (kind)
         return kind;
@@ -111,7 +119,7 @@ static enum err_kind pass_page(struct tx *tx, struct arena *a, struct buf *paylo
             line.s[line.n++] = &due[i];
     }
     *again = full && line.n > 0;
-    while (line.n > 0 && p->moved < p->limit) {
+    while (line.n > 0 && !has_enough(p)) {
         struct subscription *s = line.s[0];
         p->at = p->last = s->id;
         if (s->next_at.ms > p->reached.ms)
@@ -139,7 +147,7 @@ enum err_kind life_pass(struct tx *tx, struct arena *a, struct life_pass *p, str
     buf_init(&payload, EVENT_PAYLOAD_MAX);
     bool again = true;
     enum err_kind kind = ERR_NONE;
-    while (!kind && again && p->moved < p->limit)
+    while (!kind && again && !p->more && p->moved < p->limit)
         kind = pass_page(tx, a, &payload, p, &again, err);
     buf_release(&payload);
     if (kind)

@@ -38,9 +38,11 @@ struct life_pass {
     int64_t limit;
     const struct uuid *shunned; // subscriptions to leave alone, because they made a pass fail
     size_t n_shunned;
+    bool (*enough)(void *ctx); // asked between two moves: whether the rest is for another pass; NULL: never
+    void *ctx;
     // out
     int64_t moved;
-    bool more;           // stopped at the limit
+    bool more;           // stopped at the limit, or had enough
     struct wall reached; // everything due before it is done; `until` when there is no more
     struct wall next;    // when the next one is due, after `until`; WALL_NONE: none waits, or there is more to do first
     struct uuid at;      // the one in hand: whose fault a failure is; zero when it is nobody's

@@ -127,6 +127,31 @@ static void a_pass_says_how_far_it_came_and_what_comes_next(void **state) {
     assert_int_equal(x.p.next.ms, NOW_MS + 12 * DAY);
 }
 
+static bool at_the_third(void *ctx) {
+    return ++*(int *)ctx % 3 == 0;
+}
+
+static void a_pass_ends_when_its_caller_has_enough(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    int64_t moved = 0;
+    int asked = 0, passes = 0;
+    f->i = 1;
+    RUN(f, many_job);
+    struct passing x = {.f = f,
+                        .p = {.clock = f->sandbox.id, .until = {NOW_MS + 90 * DAY}, .limit = 1000, .enough = at_the_third, .ctx = &asked}};
+    do {
+        OK(store_run(f->store, pass_job, &x, err));
+        assert_true(x.p.moved > 0 && x.p.moved <= 3);
+        moved += x.p.moved;
+        passes++;
+    } while (x.p.more);
+    assert_int_equal(moved, 40);
+    assert_true(passes >= 40 / 3);
+    assert_false(wall_set(x.p.next));
+    assert_int_equal(in_due_order(f, f->sandbox.id, true), 40);
+}
+
 struct spoiling {
     struct fixture *f;
     struct uuid id;
@@ -183,6 +208,7 @@ int main(void) {
         T(time_works_in_due_order_whatever_the_batch),
         T(a_sandbox_clock_dates_its_events_and_leaves_others_alone),
         T(a_pass_says_how_far_it_came_and_what_comes_next),
+        T(a_pass_ends_when_its_caller_has_enough),
         T(one_that_cannot_move_is_named_and_may_be_left_out),
         T(a_first_usage_one_waits_after_its_date_and_may_end_unused),
     };

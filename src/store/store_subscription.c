@@ -97,7 +97,7 @@ enum err_kind store_subscription_update(struct tx *tx, const struct subscription
     kind = tx_exec_changed(tx, ST_SUBSCRIPTION_UPDATE, TX_PARAMS(params), &changed, err);
     if (!kind && !changed)
         kind = err_set(err, ERR_NOT_FOUND, "no such subscription");
-    if (!kind)
+    if (!kind && wall_set(s->next_at))
         tx_news(tx, NEWS_TIMERS);
     return kind;
 }
