@@ -342,7 +342,7 @@ void idem_upkeep(struct api *api, struct mono now) {
     if (atomic_load(&api->prune.running) || mono_ms_between(api->prune.last, now) < atomic_load(&api->prune.pause_ms))
         return;
     api->prune.last = now;
-    api->prune.job = (struct store_job){.run = prune_run, .done = prune_done, .ctx = api};
+    api->prune.job = (struct store_job){.run = prune_run, .done = prune_done, .ctx = api, .early = true};
     atomic_store(&api->prune.running, true);
     if (store_submit(api->o.store, &api->prune.job, &err) != ERR_NONE) // it is busy with better things
         atomic_store(&api->prune.running, false);

@@ -34,7 +34,7 @@ void import_upkeep(struct api *api, struct mono now) {
     if (atomic_load(&i->running) || mono_ms_between(i->last, now) < atomic_load(&i->pause_ms))
         return;
     i->last = now;
-    i->job = (struct store_job){.run = run, .done = done, .ctx = api};
+    i->job = (struct store_job){.run = run, .done = done, .ctx = api, .early = true};
     atomic_store(&i->pause_ms, 0); // a client that drops one meanwhile finds it so
     atomic_store(&i->running, true);
     if (store_submit(api->o.store, &i->job, &err) != ERR_NONE) // it is busy with better things

@@ -68,7 +68,7 @@ void retention_upkeep(struct api *api, struct mono now) {
     if (atomic_load(&r->running) || mono_ms_between(r->last, now) < atomic_load(&r->pause_ms))
         return;
     r->last = now;
-    r->job = (struct store_job){.run = run, .done = done, .ctx = api};
+    r->job = (struct store_job){.run = run, .done = done, .ctx = api, .early = true};
     atomic_store(&r->running, true);
     if (store_submit(api->o.store, &r->job, &err) != ERR_NONE) // it is busy with better things
         atomic_store(&r->running, false);

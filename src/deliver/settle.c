@@ -183,7 +183,7 @@ enum err_kind batch_submit(struct deliver *d, struct err *err) {
         d->notes_first = NULL;
         d->notes_end = &d->notes_first;
     }
-    b->job = (struct store_job){.run = run, .done = done, .ctx = b};
+    b->job = (struct store_job){.run = run, .done = done, .ctx = b, .early = true};
     d->answered = false;
     b->running = true;
     enum err_kind kind = store_submit(d->o.store, &b->job, err);

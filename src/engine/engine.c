@@ -363,7 +363,7 @@ static enum err_kind submit(struct engine *e, struct wall now, struct err *err) 
     e->state = TURN_RUNNING;
     e->more = false;
     e->poll = wall_plus_ms(now, POLL_MS);
-    t->job = (struct store_job){.run = turn_run, .done = turn_done, .ctx = t};
+    t->job = (struct store_job){.run = turn_run, .done = turn_done, .ctx = t, .early = true};
     struct err why = {0};
     enum err_kind k = store_submit(e->o.store, &t->job, &why);
     if (k) { // its queue is full: it is not ours to add to that

@@ -60,7 +60,7 @@ struct store {
 
     pthread_mutex_t lock; // queue and stats
     pthread_cond_t work;
-    struct store_job *head, **tail;
+    struct store_job *head, **tail, **early; // early: behind those that go before others
     size_t queued;
     bool closing, idle, running;
     struct store_stats stats;
@@ -608,6 +608,7 @@ static struct store_job *take(struct store *s, size_t *n) {
     *end = NULL;
     if (!s->head)
         s->tail = &s->head;
+    s->early = &s->head;
     s->queued -= taken;
     *n = taken;
     return first;
@@ -657,8 +658,13 @@ enum err_kind store_submit(struct store *s, struct store_job *job, struct err *e
     pthread_mutex_lock(&s->lock);
     bool closing = s->closing, full = s->queued >= s->o.queue_max, wake = s->idle;
     if (!closing && !full) {
-        *s->tail = job;
-        s->tail = &job->next;
+        struct store_job **at = job->early ? s->early : s->tail;
+        job->next = *at;
+        *at = job;
+        if (job->early)
+            s->early = &job->next;
+        if (!job->next)
+            s->tail = &job->next;
         s->queued++;
         s->idle = false;
     }
@@ -915,7 +921,7 @@ enum err_kind store_open(const struct store_options *o, struct store **out, stru
     s->driver = driver;
     s->location = xstrdup(o->location);
     s->o.location = s->location;
-    s->tail = &s->head;
+    s->tail = s->early = &s->head;
     s->readers = xcalloc((size_t)o->readers, sizeof *s->readers);
     pthread_mutex_init(&s->lock, NULL);
     pthread_mutex_init(&s->pool_lock, NULL);

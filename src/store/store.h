@@ -8,7 +8,7 @@
  *
  * A job's `run` may be called more than once (after a serialization failure, or because another job of the batch failed): it must
  * build its answer anew each time and have no effect outside the transaction. When it returns an error, what it wrote is undone and the
- * other jobs of the batch are not touched. Jobs run in the order in which they were submitted.
+ * other jobs of the batch are not touched. Jobs run in the order in which they were submitted, those that are `early` before others.
  *
  * Both hand out a `struct tx`, on which the domain verbs of store_*.h work; verbs that write CHECK that it is a job's. Verbs copy what they
  * read into the arena the caller gives. ERR_CORRUPT: a row that we cannot have written. ERR_UNAVAILABLE: disk, lock or connection trouble.
@@ -80,6 +80,9 @@ struct store_job {
     void (*done)(void *ctx, enum err_kind kind,
                  const struct err *err); // on the writer's thread, after the commit or the failure; must not block
     void *ctx;
+    // Goes before those that wait: a job of the server's own, which looks at the tables and to which calls that wait mean nothing yet.
+    // Behind them it would have them written before they have come to their end (store_at_end).
+    bool early;
     struct store_job *next; // the queue's
     struct err err;         // the queue's
     enum err_kind kind;     // the queue's

@@ -24,6 +24,7 @@ struct note {
     enum err_kind kind;
     char message[128];
     int64_t sequence; // of the event it wrote
+    bool early;
     bool fails_after_writing;
     bool orders_what_is_not_its_own; // an order besides
 };
@@ -72,7 +73,7 @@ static struct note note_new(struct fixture *f, iccid_t iccid) {
 
 static void note_submit(struct note *n) {
     struct err err = {0};
-    n->job = (struct store_job){.run = note_run, .done = note_done, .ctx = n};
+    n->job = (struct store_job){.run = note_run, .done = note_done, .ctx = n, .early = n->early};
     if (store_submit(n->f->store, &n->job, &err))
         fail_msg("%s", err_first(&err));
 }
@@ -152,6 +153,24 @@ static void a_batch_is_one_commit_and_answers_in_order(void **state) {
         assert_int_equal(notes[i].runs, 1);
         assert_int_equal(notes[i].sequence, i + 1);
         assert_true(there_is(f, i + 1));
+    }
+}
+
+static void early_jobs_go_before_those_that_wait(void **state) {
+    struct fixture *f = *state;
+    static const int order[] = {4, 1, 5, 2, 3, 6};
+    for (size_t max = 1; max <= 1000; max += 999) { // and when a batch ends among them
+        fixture_close(f);
+        f->options.batch_max = max;
+        fixture_open(f);
+        struct note notes[6];
+        for (int i = 0; i < 6; i++) {
+            notes[i] = note_new(f, (iccid_t)(max * 10) + i);
+            notes[i].early = i == 1 || i == 3 || i == 4;
+        }
+        run_as_batch(f, notes, 6);
+        for (int i = 0; i < 6; i++)
+            assert_int_equal(notes[i].order, order[i]);
     }
 }
 
@@ -851,6 +870,7 @@ int main(void) {
 #define CLOSED(name) cmocka_unit_test_setup_teardown(name, fixture_setup_closed, fixture_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_batch_is_one_commit_and_answers_in_order),
+        TEST(early_jobs_go_before_those_that_wait),
         TEST(a_refused_job_costs_the_others_nothing),
         TEST(a_job_that_fails_after_writing_is_undone_alone),
         TEST(work_at_the_end_sees_new_orders_and_may_fail_without_harm),
