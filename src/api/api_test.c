@@ -4,6 +4,7 @@
  * thread here.
  */
 #include "api/api.h"
+#include "api/idem.h"
 #include "api/problem.h"
 #include "api/testing.h"
 #include "base/date.h"
@@ -357,11 +358,29 @@ static void what_broke_inside_is_not_told(void **state) {
         if (t.x.status == 500)
             assert_non_null(strstr(t.x.reply.p, "corr-7"));
         if (kinds[i] == ERR_UNSURE)
-            assert_non_null(strstr(t.x.reply.p, "with the same Idempotency-Key"));
+            assert_non_null(strstr(t.x.reply.p, "look whether it was before asking again"));
         if (t.x.status == 500)
             assert_false(str_present(testing_answer_header(&t, "Retry-After")));
         else
             assert_true(str_present(testing_answer_header(&t, "Retry-After")));
+        testing_exchange_release(&t);
+    }
+}
+
+static void who_has_a_key_is_told_to_ask_again_when_nobody_knows(void **state) {
+    (void)state;
+    static const enum err_kind kinds[] = {ERR_UNSURE, ERR_INTERNAL};
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        struct testing_exchange t;
+        struct idem_call key = {.key = STR("k")};
+        testing_exchange_init(&t, HTTP_POST, "/v2/orders", NULL);
+        struct call c = {.x = &t.x, .arena = &t.x.arena, .correlation_id = STR("corr-7"), .failed = kinds[i], .idem = &key};
+        err_set(&c.err, kinds[i], "gone");
+        problem_reply(&c);
+        bool unsure = kinds[i] == ERR_UNSURE;
+        assert_int_equal(t.x.status, 500);
+        assert_int_equal(strstr(t.x.reply.p, "ask again, with the same Idempotency-Key") != NULL, unsure);
+        assert_int_equal(str_is(testing_answer_header(&t, "Retry-After"), "5"), unsure);
         testing_exchange_release(&t);
     }
 }
@@ -460,6 +479,7 @@ int main(void) {
         HOLDS(problem_documents_for_those_who_ask),
         cmocka_unit_test(each_kind_of_error_has_one_status_and_never_an_empty_message),
         cmocka_unit_test(what_broke_inside_is_not_told),
+        HOLDS(who_has_a_key_is_told_to_ask_again_when_nobody_knows),
         HOLDS(broken_bounds_have_the_usual_shape),
         HOLDS(health_is_told_until_draining),
         HOLDS(metrics_count_by_route_and_code),

@@ -22,7 +22,8 @@ static const struct problem_row rows[ERR_KINDS] = {
     [ERR_BUSY] = {503, "SERVICE_UNAVAILABLE", "Service Unavailable"},
     [ERR_UNAVAILABLE] = {503, "SERVICE_UNAVAILABLE", "Service Unavailable"},
     [ERR_RETRY] = {503, "SERVICE_UNAVAILABLE", "Service Unavailable"},
-    // a commit whose answer was lost, with the store: not 503, which says that nothing was accepted
+    // A commit whose answer was lost, with the store. Not 503, which promises that nothing was accepted; nor 504, which is a gateway's and
+    // which proxies repeat by themselves, with a key or without.
     [ERR_UNSURE] = {500, "INTERNAL_ERROR", "Internal Server Error"},
     // kinds of the engine and the store: an API call has no business with them
     [ERR_REFUSED] = {500, "INTERNAL_ERROR", "Internal Server Error"},
@@ -94,8 +95,9 @@ void problem_reply(struct call *c) {
         else if (status == 503)
             err_set(&shown, kind, "the service is not available at the moment, nothing was accepted: try again shortly");
         else if (kind == ERR_UNSURE)
-            err_set(&shown, kind,
-                    "it is not known whether this was done: ask again, with the same Idempotency-Key; correlation id " STR_FMT,
+            err_set(&shown, kind, "it is not known whether this was done: %s; correlation id " STR_FMT,
+                    c->idem ? "ask again, with the same Idempotency-Key"
+                            : "look whether it was before asking again (with an Idempotency-Key asking again is safe)",
                     STR_ARG(c->correlation_id));
         else
             err_set(&shown, kind, "internal error; correlation id " STR_FMT, STR_ARG(c->correlation_id));
@@ -106,7 +108,8 @@ void problem_reply(struct call *c) {
     write_as(c->x, kind, 0, cause, c->idem ? c->idem->document : problem_document_wanted(c->x));
     if (status == 401)
         http_set_header(c->x, "WWW-Authenticate", STR("Bearer"));
-    if (status == 503)
+    // With a key, asking again is what gets the answer; without one it might do everything twice, so nothing invites to it.
+    if (status == 503 || (kind == ERR_UNSURE && c->idem))
         http_set_header(c->x, "Retry-After", kind == ERR_BUSY ? STR("1") : STR("5"));
     if (status == 429)
         http_set_header(c->x, "Retry-After", arena_printf(c->arena, "%lld", (long long)c->rate.retry_after_s));
