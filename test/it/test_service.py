@@ -76,7 +76,7 @@ def test_a_client_that_never_ends_its_request_cannot_hold_the_stop_up(new_demo):
         slow.sendall(b"POST /v2/orders HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{")
         begun = time.monotonic()
         assert server.stop() == 0
-        assert time.monotonic() - begun < 8
+        assert time.monotonic() - begun < 15
 
 
 @pytest.mark.embedded

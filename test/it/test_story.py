@@ -39,7 +39,7 @@ class Story:
     def until(self, now):
         moved = self.api.post("/v2/sandbox/clock", {"now": now})
         assert moved.status_code == 200, moved.text
-        assert date(moved.json()["now"]) - date(now) < datetime.timedelta(seconds=5)
+        assert date(moved.json()["now"]) - date(now) < datetime.timedelta(seconds=30)
 
     def advance(self, duration):
         moved = self.api.post("/v2/sandbox/clock", {"advance": duration})
@@ -140,7 +140,7 @@ def test_a_plan_from_activation_to_its_end_and_the_next_one(story):
     # nothing carries the data any more
     used = story.use(iccid, 5)
     assert used["verdict"] == "UNRATED" and used["unrated_bytes"] == 5 and used["bookings"] == []
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
 
 
 def test_month_ends(story):
@@ -180,7 +180,7 @@ def test_a_first_usage_plan_counts_from_the_first_byte(story):
     story.use(iccid, 1)
     plan = story.plan(order)
     assert plan["status"] == "ACTIVE" and plan["spent_balance"] == 1
-    assert date(plan["activation_date"]) - date(now) < datetime.timedelta(seconds=5)
+    assert date(plan["activation_date"]) - date(now) < datetime.timedelta(seconds=30)
     assert date(plan["expiry_date"]) - date(plan["activation_date"]) == datetime.timedelta(days=7)
     story.advance("P6D")
     assert story.plan(order)["status"] == "ACTIVE"
