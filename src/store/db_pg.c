@@ -54,8 +54,9 @@ static const enum statement gathered[] = {
 };
 // What can be asked for ahead.
 static const enum statement asked[] = {ST_IDEM_GET, ST_SIM_GET, ST_SIM_OPEN, ST_TASK_FIRST_OPEN, ST_USAGE_FIND, ST_SUBSCRIPTION_USABLE};
-#define GATHERED_MAX 8192 // rows of one statement
-#define KEPT_MAX 64       // answers that are kept for who asks again
+#define GATHERED_MAX 8192   // rows of one statement
+#define KEPT ST_PARTNER_GET // is kept for who asks again
+#define KEPT_MAX 64
 
 // What is no domain verb's.
 enum control {
@@ -110,13 +111,16 @@ struct rows {
     bool shared;  // not ours to clear
 };
 
+struct span {
+    int from, end;
+};
+
 // What was asked for ahead of a statement.
 struct ahead {
-    PGresult *res; // NULL: nothing, or it cannot be used
-    struct span {
-        int from, end;
-    } * rows; // of each asked
+    PGresult *res;     // NULL: nothing, or it cannot be used
+    struct span *rows; // of each asked
     int cap;
+    bool again; // asked again: once a transaction
 };
 
 struct prepared {
@@ -146,6 +150,7 @@ struct db_pg {
     struct keys spoilt;           // what was written has changed the answer to these
     bool touched_all, spoilt_all; // there was no memory for their keys
     struct keys answers;          // that are known; value: the number among those asked for ahead, or among `kept`
+    bool stale[STATEMENTS];       // none of the answers counts
     struct ahead ahead[ARRAY_LEN(asked)];
     PGresult *kept[KEPT_MAX];
     int n_kept;
@@ -617,8 +622,10 @@ static void drop_answers(struct db_pg *d) {
     for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
         PQclear(d->ahead[i].res);
         d->ahead[i].res = NULL;
+        d->ahead[i].again = false;
         many_clear(&d->many[asked[i]]);
     }
+    memset(d->stale, 0, sizeof d->stale);
     while (d->n_kept > 0)
         PQclear(d->kept[--d->n_kept]);
     keys_clear(&d->answers);
@@ -958,6 +965,7 @@ static enum err_kind pg_undo(struct db *db, struct err *err) {
     struct db_pg *d = pg_of(db);
     if (d->before_job)
         return refuse_broken(d, err);
+    drop_answers(d); // they may be of what is undone
     int failed;
     enum err_kind kind = put_control(d, CTL_JOB_UNDO, err);
     if (!kind)
@@ -1000,6 +1008,7 @@ static void spoil_one(struct db_pg *d, int tag, const struct db_value *params, s
 static void spoil(struct db_pg *d, int statement, const struct db_value *params, bool gather) {
     switch (statement) {
     case ST_IDEM_INSERT:
+    case ST_IDEM_UPDATE:
         spoil_one(d, ST_IDEM_GET, params, 2, gather); // partner, key
         return;
     case ST_TASK_INSERT:
@@ -1026,7 +1035,7 @@ static void spoil(struct db_pg *d, int statement, const struct db_value *params,
     case ST_SIM_UPDATE_LIFE:
         spoil_one(d, ST_SIM_GET, params, 1, gather);
         return;
-    case ST_ORDER_INSERT:
+    case ST_ORDER_INSERT: // read with its subscription, which is written after it
     case ST_EVENT_INSERT:
     case ST_SEQUENCE_SET:
     case ST_CAP_ADD:
@@ -1038,7 +1047,9 @@ static void spoil(struct db_pg *d, int statement, const struct db_value *params,
     case ST_IMPORT_ROW_INSERT:
         return;
     default:
-        drop_answers(d);
+        for (size_t i = 0; i < ARRAY_LEN(asked); i++)
+            d->stale[asked[i]] = d->stale[asked[i]] || db_pg_changes((enum statement)statement, asked[i]);
+        d->stale[KEPT] = d->stale[KEPT] || db_pg_changes((enum statement)statement, KEPT);
     }
 }
 
@@ -1186,10 +1197,6 @@ static void pg_ahead(struct db *db, int statement, const struct db_value *params
         many_add(m, d->statement[statement].type, params);
 }
 
-static bool is_kept(int statement) {
-    return statement == ST_PARTNER_GET;
-}
-
 // Keeps what was answered for who asks again; from then on the rows are not their query's own.
 static void keep(struct db_pg *d, int statement, const struct db_value *params, size_t n) {
     struct rows *r = &d->rows[statement];
@@ -1199,20 +1206,49 @@ static void keep(struct db_pg *d, int statement, const struct db_value *params, 
     r->shared = true;
 }
 
+static struct ahead *ahead_of(struct db_pg *d, int statement) {
+    size_t i = 0;
+    while (i < ARRAY_LEN(asked) && (int)asked[i] != statement)
+        i++;
+    return i < ARRAY_LEN(asked) ? &d->ahead[i] : NULL;
+}
+
+// All that was asked for ahead of a statement, once more: something was written since, maybe by one job of many.
+static enum err_kind ask_again(struct db_pg *d, int statement, struct ahead *a, struct err *err) {
+    PGresult *res = NULL;
+    int failed = -1;
+    a->again = true;
+    enum err_kind kind = put_gathered(d, err);
+    int first = d->sent;
+    if (!kind)
+        kind = put_many(d, (enum statement)statement, err);
+    if (!kind)
+        kind = go(d, ANSWER_MS, statements[statement].name, first, &res, &failed, err);
+    if (kind) {
+        d->db.late = d->db.late || (!d->gone && failed >= 0 && failed < first);
+        return kind;
+    }
+    PQclear(a->res);
+    a->res = res;
+    if (!find_rows(a, res, d->many[statement].rows)) {
+        PQclear(a->res);
+        a->res = NULL;
+    }
+    d->stale[statement] = false;
+    return ERR_NONE;
+}
+
 // Whether the answer is there already.
 static bool is_answered(struct db_pg *d, int statement, const struct db_value *params, size_t n) {
     struct rows *r = &d->rows[statement];
     const struct key *k = keys_find(&d->answers, statement, params, n);
-    if (!k || d->spoilt_all || keys_find(&d->spoilt, statement, params, key_length(statement, n)))
+    if (!k || d->stale[statement] || d->spoilt_all || keys_find(&d->spoilt, statement, params, key_length(statement, n)))
         return false;
-    if (is_kept(statement)) {
+    if (statement == KEPT) {
         *r = (struct rows){.res = d->kept[k->value], .row = -1, .end = PQntuples(d->kept[k->value]), .shared = true};
         return true;
     }
-    size_t i = 0;
-    while ((int)asked[i] != statement)
-        i++;
-    const struct ahead *a = &d->ahead[i];
+    const struct ahead *a = ahead_of(d, statement);
     if (!a->res)
         return false;
     struct span at = a->rows[k->value];
@@ -1240,8 +1276,11 @@ static enum err_kind pg_query(struct db *db, int statement, const struct db_valu
     int failed;
     bool begins = !d->begun;
     enum err_kind kind = ERR_NONE;
-    if (d->writer && is_answered(d, statement, params, n))
-        return ERR_NONE;
+    struct ahead *ahead = d->stale[statement] ? ahead_of(d, statement) : NULL;
+    if (ahead && !ahead->again && keys_find(&d->answers, statement, params, n))
+        kind = ask_again(d, statement, ahead, err);
+    if (kind || (d->writer && is_answered(d, statement, params, n)))
+        return kind;
     kind = begin_if_not_begun(d, err);
     if (!kind && is_touched(d, statement, params, n))
         kind = put_gathered(d, err);
@@ -1265,7 +1304,7 @@ static enum err_kind pg_query(struct db *db, int statement, const struct db_valu
     if (kind)
         return kind;
     d->rows[statement] = (struct rows){.res = res, .row = -1, .end = PQntuples(res)};
-    if (d->writer && is_kept(statement))
+    if (d->writer && statement == KEPT)
         keep(d, statement, params, n);
     return ERR_NONE;
 }

@@ -152,6 +152,42 @@ void db_pg_translate(enum statement st, struct buf *out) {
     }
 }
 
+// ---- what changes what ----
+
+static const char *text_of(enum statement st) {
+    return pg_texts[st].sql ? pg_texts[st].sql : statements[st].sql[DB_SQLITE];
+}
+
+static bool is_letter(char c) {
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+// The table that it writes to; empty when it does not begin as expected.
+static struct str target_of(enum statement st) {
+    static const char *const begins[] = {"INSERT INTO ", "UPDATE ", "DELETE FROM "};
+    const char *text = text_of(st);
+    for (size_t i = 0; i < ARRAY_LEN(begins); i++) {
+        size_t at = strlen(begins[i]), n = 0;
+        if (strncmp(text, begins[i], at) != 0)
+            continue;
+        while (is_letter(text[at + n]))
+            n++;
+        return (struct str){text + at, n};
+    }
+    return STR("");
+}
+
+bool db_pg_changes(enum statement write, enum statement read) {
+    struct str table = target_of(write);
+    const char *text = text_of(read);
+    for (const char *p = text; *p && table.n; p++) {
+        bool begins = p == text || !is_letter(p[-1]);
+        if (begins && strncmp(p, table.p, table.n) == 0 && !is_letter(p[table.n]))
+            return true;
+    }
+    return table.n == 0;
+}
+
 // ---- many rows at once ----
 
 static const char *type_name(char letter) {

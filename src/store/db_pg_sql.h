@@ -20,6 +20,9 @@ struct pg_text {
 };
 extern const struct pg_text pg_texts[STATEMENTS];
 
+// Whether what `write` writes may change what `read` answers: by the table's name. True, too, where that cannot be told.
+bool db_pg_changes(enum statement write, enum statement read);
+
 // Adds the statement as PostgreSQL takes it.
 void db_pg_translate(enum statement st, struct buf *out);
 // The same for many rows at once: each parameter is an array of its type (a letter each in `types`: i, s for a small integer, t, b), one

@@ -90,12 +90,47 @@ static void the_form_for_many_rows_has_arrays(void **state) {
     buf_release(&sql);
 }
 
+static void what_is_written_changes_what_reads_its_table(void **state) {
+    (void)state;
+    static const struct {
+        enum statement write, read;
+        bool changes;
+    } cases[] = {
+        {ST_IDEM_UPDATE, ST_IDEM_GET, true},
+        {ST_IDEM_UPDATE, ST_SIM_GET, false},
+        {ST_SIM_GIVE, ST_SIM_GET, true},
+        {ST_NOTIFICATION_PUT, ST_SIM_GET, false}, // sim_notification is another table
+        {ST_TASK_DELETE, ST_SIM_OPEN, true},
+        {ST_TASK_UPDATE, ST_TASK_FIRST_OPEN, true},
+        {ST_TASK_UPDATE, ST_SUBSCRIPTION_USABLE, false},
+        {ST_SUBSCRIPTION_UPDATE, ST_SIM_OPEN, true},
+        {ST_SUBSCRIPTION_UPDATE, ST_SUBSCRIPTION_USABLE, true},
+        {ST_PRODUCT_UPDATE, ST_SUBSCRIPTION_USABLE, true},
+        {ST_ORDER_UPDATE, ST_SUBSCRIPTION_USABLE, true},
+        {ST_PARTNER_UPDATE, ST_PARTNER_GET, true},
+        {ST_NODE_RENEW, ST_PARTNER_GET, false},
+        {ST_CAP_ADD, ST_CAP_GET, true},
+        {ST_USAGE_INSERT, ST_USAGE_FIND, true},
+        {ST_USAGE_BOOK, ST_USAGE_FIND, false},
+        {ST_SIM_GET, ST_IDEM_GET, true}, // it writes nothing, so there is no telling where
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        if (db_pg_changes(cases[i].write, cases[i].read) != cases[i].changes)
+            fail_msg("%s, %s", statements[cases[i].write].name, statements[cases[i].read].name);
+    }
+    for (int i = 0; i < STATEMENTS; i++) { // of each statement that writes it can be told
+        if (statements[i].flags & DB_WRITES)
+            assert_false(db_pg_changes((enum statement)i, ST_NUMBER_GET) && db_pg_changes((enum statement)i, ST_RATE_SUM));
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_statement_keeps_a_word_of_sqlites),
         cmocka_unit_test(what_differs_is_said_in_other_words),
         cmocka_unit_test(types_fit_their_statements),
         cmocka_unit_test(the_form_for_many_rows_has_arrays),
+        cmocka_unit_test(what_is_written_changes_what_reads_its_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -515,6 +515,60 @@ static void many_orders_are_written_in_few_round_trips_and_each_as_it_was(void *
     store_read_end(tx);
 }
 
+// ---- what is undone ----
+
+struct undone {
+    struct fixture *f;
+    struct store_job changes, looks;
+    char name[16];
+    int done;
+};
+
+static enum err_kind changes_run(struct tx *tx, void *ctx, struct err *err) {
+    struct undone *u = ctx;
+    struct partner p;
+    OK(store_partner_get(tx, u->f->live.id, &u->f->arena, &p, err));
+    p.name = STR("another");
+    OK(store_partner_update(tx, &p, err));
+    OK(store_partner_get(tx, u->f->live.id, &u->f->arena, &p, err));
+    IS_STR(p.name, "another");
+    return err_set(err, ERR_REFUSED, "after all");
+}
+
+static enum err_kind looks_run(struct tx *tx, void *ctx, struct err *err) {
+    struct undone *u = ctx;
+    struct partner p;
+    OK(store_partner_get(tx, u->f->live.id, &u->f->arena, &p, err));
+    assert_true(str_to_buf(p.name, u->name, sizeof u->name));
+    return store_sim_get(tx, ICCID_A, &u->f->arena, &(struct sim){0}, err);
+}
+
+static void undone_done(void *ctx, enum err_kind kind, const struct err *err) {
+    struct undone *u = ctx;
+    (void)kind, (void)err;
+    u->done++;
+}
+
+static void undone_begin(void *ctx, enum err_kind kind, const struct err *err) {
+    struct undone *u = ctx;
+    struct err why = {0};
+    (void)kind, (void)err;
+    assert_int_equal(store_submit(u->f->store, &u->changes, &why), ERR_NONE); // the two are one batch
+    assert_int_equal(store_submit(u->f->store, &u->looks, &why), ERR_NONE);
+}
+
+static void what_was_read_of_an_undone_job_is_read_again(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct undone u = {.f = f};
+    u.changes = (struct store_job){.run = changes_run, .done = undone_done, .ctx = &u};
+    u.looks = (struct store_job){.run = looks_run, .done = undone_done, .ctx = &u};
+    struct store_job first = {.run = looks_run, .done = undone_begin, .ctx = &u};
+    OK(store_submit(f->store, &first, err));
+    assert_int_equal(u.done, 2);
+    assert_string_equal(u.name, "A partner");
+}
+
 // ---- references ----
 
 static enum err_kind by_hand(struct fixture *f, const char *sql) {
@@ -681,6 +735,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(two_nodes_at_the_same_rows, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_put_off_and_fails_is_one_jobs_alone, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(many_orders_are_written_in_few_round_trips_and_each_as_it_was, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(what_was_read_of_an_undone_job_is_read_again, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_is_referred_to_stays_whoever_asks, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(much_usage_is_booked_in_few_round_trips_and_seen_at_once, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(what_one_node_commits_is_news_at_the_other, fixture_setup, fixture_teardown),
