@@ -375,7 +375,7 @@ enum err_kind deliver_step(struct deliver *d, struct wall *wake, struct err *err
         take_news(d);
         if (!kind && !wait && !d->stopping)
             kind = send_what_is_due(d, now, err);
-        if (!kind && !wait && !d->batch.running)
+        if (!kind && !wait && !d->batch.running && !batch_waits(d))
             kind = batch_submit(d, err);
         again = batch_is_answered(d); // a store without a thread of its own
     }
@@ -385,6 +385,8 @@ enum err_kind deliver_step(struct deliver *d, struct wall *wake, struct err *err
     else if (!wait)
         d->retry_at = WALL_NONE;
     *wake = next_wake(d);
+    if (!kind && !wait && !d->batch.running && batch_waits(d))
+        *wake = earlier(*wake, wall_plus_ms(now, d->o.gather_ms));
     return kind;
 }
 

@@ -39,6 +39,7 @@ struct deliver_options {
     int calls_max;           // requests at once
     int64_t retry_scale_ppm; // of the retry schedule (core/webhook.h)
     int log_days;            // how long the log of deliveries is kept
+    int gather_ms;           // answers are written down no oftener while more are to come; 0: at once
 };
 
 struct deliver;

@@ -28,6 +28,7 @@ struct node {
 };
 
 struct world {
+    int gather_ms; // of the nodes opened from now on
     struct fixture *f;
     struct node node[2];
     struct wall wake;
@@ -74,6 +75,7 @@ static void open_node(struct world *w, int i) {
         .calls_max = 8,
         .retry_scale_ppm = RETRY_SCALE_WHOLE,
         .log_days = 30,
+        .gather_ms = w->gather_ms,
     };
     w->node[i].room = SENT_MAX;
     assert_int_equal(deliver_open(&o, &w->node[i].d, &err), ERR_NONE);
@@ -269,6 +271,34 @@ static void assert_sent(struct node *node, size_t i, int64_t sequence) {
 }
 
 // ---- endpoints ----
+
+static void deliver_writes_answers_down_together_while_more_are_to_come(void **state) {
+    struct world *w = *state;
+    struct node *n = &w->node[0];
+    close_node(w, 0);
+    w->gather_ms = 10;
+    open_node(w, 0);
+    struct webhook hook = add_hook(w, "https://hooks.example.com/", "sim.*");
+    step(w, 0);
+    for (int i = 0; i < 3; i++)
+        tell(w, EVENT_SIM_ACTIVATED);
+    step(w, 0);
+    size_t first = n->n - 1;
+    int64_t cursor = stored(w, hook).cursor;
+    answer(n, first, 200);
+    step(w, 0);
+    assert_int_equal(n->n, first + 2); // the next does not wait
+    assert_int_equal(stored(w, hook).cursor, cursor);
+    clock_manual_advance(&w->f->manual, 10);
+    step(w, 0);
+    assert_int_equal(stored(w, hook).cursor, cursor + 1);
+    answer(n, first + 1, 200);
+    step(w, 0);
+    assert_int_equal(stored(w, hook).cursor, cursor + 1);
+    answer(n, first + 2, 200); // the last: nothing more is to come
+    step(w, 0);
+    assert_int_equal(stored(w, hook).cursor, cursor + 3);
+}
 
 static void deliver_in_order_one_at_a_time_and_written_down(void **state) {
     struct world *w = *state;
@@ -662,6 +692,7 @@ static void notify_gives_up_and_nobody_without_an_address(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        TEST(deliver_writes_answers_down_together_while_more_are_to_come),
         TEST(deliver_in_order_one_at_a_time_and_written_down),
         TEST(deliver_again_when_it_is_due_under_the_same_id),
         TEST(deliver_when_it_would_have_been_due_when_the_clock_is_set_back),

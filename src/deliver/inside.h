@@ -160,7 +160,8 @@ struct deliver {
     struct wall notes_at; // or at this time; WALL_NONE
     bool notes_claiming;  // found, and not claimed yet: no other look meanwhile
     struct batch batch;
-    size_t limit; // endpoints in one batch; fewer while looking for whose fault a failure is
+    struct mono batch_at; // while requests are on their way, the next batch is not before
+    size_t limit;         // endpoints in one batch; fewer while looking for whose fault a failure is
     bool first_turn, reload, heads, stopping, leases_dropped;
     struct wall poll;
     int64_t ahead_ms; // of the real time over the monotonic, at the last step
@@ -219,6 +220,7 @@ void note_queue(struct deliver *d, struct note *n); // for the next batch
 
 // settle.c
 void endpoint_dirty(struct deliver *d, struct endpoint *e);
+bool batch_waits(const struct deliver *d); // there is one to be made, but for the sake of what comes it is not yet
 NODISCARD enum err_kind batch_submit(struct deliver *d, struct err *err); // when there is anything to do
 // Takes up what the job did. When it failed, all of it is kept for the next.
 NODISCARD enum err_kind batch_apply(struct deliver *d, struct wall now, struct err *err);

@@ -168,6 +168,18 @@ static void done(void *ctx, enum err_kind kind, const struct err *err) {
 
 static void put_back(struct deliver *d);
 
+// What is only to be written down gathers for a while, as long as there is more to come: a commit for each answer would cost more than the
+// deliveries, and orders wait for each. Who waits for a lease, or for what was asked for, does not wait for this.
+bool batch_waits(const struct deliver *d) {
+    if (d->o.gather_ms == 0 || d->stopping || d->first_turn || d->notes_first || d->in_flight == 0 || d->limit < BATCH_MAX)
+        return false;
+    for (const struct endpoint *e = d->dirty; e; e = e->next_dirty) {
+        if (!e->leased || e->claiming || e->n_unsettled >= DELIVER_AHEAD_MAX / 2)
+            return false;
+    }
+    return d->dirty && clock_mono(d->o.clock).ns < d->batch_at.ns;
+}
+
 enum err_kind batch_submit(struct deliver *d, struct err *err) {
     struct batch *b = &d->batch;
     bool end = d->stopping && !d->leases_dropped && !d->dirty && !d->notes_first && d->in_flight == 0;
@@ -185,6 +197,7 @@ enum err_kind batch_submit(struct deliver *d, struct err *err) {
     }
     b->job = (struct store_job){.run = run, .done = done, .ctx = b, .early = true};
     d->answered = false;
+    d->batch_at = (struct mono){clock_mono(d->o.clock).ns + (int64_t)d->o.gather_ms * 1000000};
     b->running = true;
     enum err_kind kind = store_submit(d->o.store, &b->job, err);
     if (kind) {

@@ -239,6 +239,7 @@ static enum err_kind open_deliver(struct app *a, struct err *err) {
         .calls_max = (int)c->webhook_calls_max,
         .retry_scale_ppm = c->webhook_retry_scale_ppm,
         .log_days = (int)c->webhook_log_days,
+        .gather_ms = 10,
     };
     kind = deliver_open(&o, &a->deliver, err);
     if (kind)
