@@ -14,8 +14,9 @@
  * waited for (by then the other session has ended, either way) and the table `writer` says whether that turn was committed. ERR_UNSURE only
  * when the database stays away. A node that hangs while it has the turn is thrown out by the server (IDLE_MS), and finds out when it wakes.
  *
- * Each call is one round trip, in libpq's pipeline mode: what needs no answer (begin, savepoints) travels with the next call that does.
- * Values travel in binary.
+ * Each call is one round trip, in libpq's pipeline mode: what needs no answer (begin, savepoints) travels with the next call that does,
+ * what is asked for ahead with the turn, what is put off with the commit. Values travel in binary. Answers that are known stand until
+ * something is written that may change them: one by one where the keys say so (spoil), all of a statement by the table that is written to.
  */
 #include <endian.h>
 #include <errno.h>
