@@ -38,8 +38,8 @@
 #define READER_CACHE_KIB 16384
 #define BUSY_MS 5000
 #define UPKEEP_PAGES 32768        // 128 MiB of log
-#define UPKEEP_SHORT_PAGES 512    // 2 MiB: so much the writer copies itself
-#define UPKEEP_ROUNDS 12          // or what is left after so many rounds of copy()
+#define UPKEEP_SHORT_PAGES 128    // 512 KiB: so much the writer copies itself
+#define UPKEEP_ROUNDS 16          // or what is left after so many rounds of copy()
 #define UPKEEP_AGAIN_PAGES 8192   // longer before the next try, when the log was not started anew
 #define UPKEEP_ALONE_PAGES 131072 // 512 MiB
 #define LOG_SIZE_KEPT 268435456   // the log file is cut back to this when it starts anew
