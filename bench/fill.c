@@ -12,7 +12,7 @@
  *
  * Into the file IDS go the ids of a million of the orders (or all), a line each.
  *
- * It writes with SQLite's safety off and makes indexes when the tables are full. What results is what the server would have left, but for
+ * It writes with SQLite's safety off and makes most indexes when the tables are full. What results is what the server would have left, but for
  * the places of pages in the file. Prints one line of JSON: seconds, events.
  */
 #include <inttypes.h>
@@ -95,19 +95,6 @@ static uint64_t gcd(uint64_t a, uint64_t b) {
     return a;
 }
 
-// What undoes the factor: factor * inverse % sims == 1 (extended Euclid).
-static uint64_t factor_inverse(void) {
-    int64_t r = fill.sims, next_r = (int64_t)(fill.factor % (uint64_t)fill.sims), t = 0, next_t = 1;
-    while (next_r) {
-        int64_t q = r / next_r, rest = r - q * next_r, other = t - q * next_t;
-        r = next_r;
-        next_r = rest;
-        t = next_t;
-        next_t = other;
-    }
-    return (uint64_t)(t < 0 ? t + fill.sims : t);
-}
-
 // ---- indexes: dropped before, made again when the tables are full ----
 
 static char *indexes[INDEXES_MAX];
@@ -130,11 +117,15 @@ static void indexes_drop(void) {
     }
 }
 
-static void indexes_make(void) {
+// Those whose name begins so, as far as they are not there.
+static void indexes_make(const char *name) {
     for (int i = 0; i < indexes_n; i++) {
+        if (!indexes[i] || !strstr(indexes[i], name))
+            continue;
         tell("indexes", i + 1, indexes_n);
         pattern_run(fill.db, indexes[i]);
         free(indexes[i]);
+        indexes[i] = NULL;
     }
 }
 
@@ -179,37 +170,32 @@ static void orders_write(void) {
     }
 }
 
-// Those of the first round SIM by SIM, then those of the second between them, and so on: pages come to be as full as they are when
-// subscriptions come one by one.
+// In the order in which they were made. The index by SIM is made when half of them are there, and has the others one by one, at random
+// places: so its pages come to be as full as they are when all come so.
 static void subscriptions_write(void) {
     struct pattern *p = &fill.subscription;
-    uint64_t inverse = factor_inverse();
-    int64_t written = 0;
     int iccid = pattern_place(p, "iccid"), created = pattern_place(p, "created"), activation = pattern_place(p, "activation"),
         expiry = pattern_place(p, "expiry"), next_at = pattern_place(p, "next_at"), state = pattern_place(p, "state"),
         ended = pattern_place(p, "ended");
-    for (int64_t round = 0; round < fill.orders; round += fill.sims) {
-        for (int64_t s = 0; s < fill.sims; s++) {
-            int64_t i = round + (int64_t)((uint64_t)s * inverse % (uint64_t)fill.sims);
-            if (i >= fill.orders)
-                continue;
-            struct uuid id = id_of(i);
-            int64_t born = born_ms(i), ends = born + fill.lasts_ms;
-            bool over = ends <= fill.now_ms;
-            bind_id(p, "id", &id);
-            sqlite3_bind_int64(p->insert, iccid, FIRST_ICCID + s);
-            sqlite3_bind_int64(p->insert, created, born);
-            sqlite3_bind_int64(p->insert, activation, born);
-            sqlite3_bind_int64(p->insert, expiry, ends);
-            if (over)
-                sqlite3_bind_null(p->insert, next_at);
-            else
-                sqlite3_bind_int64(p->insert, next_at, ends);
-            sqlite3_bind_int64(p->insert, state, over ? SUB_EXPIRED : SUB_ACTIVE);
-            sqlite3_bind_int64(p->insert, ended, over ? SUB_END_EXPIRED : SUB_END_NONE);
-            pattern_write(p, fill.db);
-            tell("subscriptions", ++written, fill.orders);
-        }
+    for (int64_t i = 0; i < fill.orders; i++) {
+        struct uuid id = id_of(i);
+        int64_t born = born_ms(i), ends = born + fill.lasts_ms;
+        bool over = ends <= fill.now_ms;
+        if (i == fill.orders / 2)
+            indexes_make("INDEX subscription_key ");
+        bind_id(p, "id", &id);
+        sqlite3_bind_int64(p->insert, iccid, sim_of(i));
+        sqlite3_bind_int64(p->insert, created, born);
+        sqlite3_bind_int64(p->insert, activation, born);
+        sqlite3_bind_int64(p->insert, expiry, ends);
+        if (over)
+            sqlite3_bind_null(p->insert, next_at);
+        else
+            sqlite3_bind_int64(p->insert, next_at, ends);
+        sqlite3_bind_int64(p->insert, state, over ? SUB_EXPIRED : SUB_ACTIVE);
+        sqlite3_bind_int64(p->insert, ended, over ? SUB_END_EXPIRED : SUB_END_NONE);
+        pattern_write(p, fill.db);
+        tell("subscriptions", i + 1, fill.orders);
     }
 }
 
@@ -354,7 +340,7 @@ int main(int argc, char **argv) {
     double begin = now_s();
     fill.db = pattern_open(argv[1]);
     pattern_run(fill.db, "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; PRAGMA locking_mode = EXCLUSIVE;"
-                         "PRAGMA cache_size = -524288; PRAGMA temp_store = FILE; PRAGMA threads = 2");
+                         "PRAGMA cache_size = -1572864; PRAGMA temp_store = FILE; PRAGMA threads = 2");
     if (pattern_number(fill.db, "SELECT count(*) FROM orders") != 1) {
         fprintf(stderr, "fill: one completed order is the pattern; there must be no other\n");
         return 1;
@@ -377,7 +363,7 @@ int main(int argc, char **argv) {
     events_write();
     pattern_run(fill.db, "COMMIT");
     patterns_release();
-    indexes_make();
+    indexes_make("INDEX");
     pattern_run(fill.db, "PRAGMA locking_mode = NORMAL; PRAGMA synchronous = FULL; PRAGMA journal_mode = WAL");
     pattern_must(fill.db, sqlite3_close(fill.db), SQLITE_OK);
     ids_write(argv[4]);

@@ -263,6 +263,7 @@ static enum http_answer call_go(struct call *c) {
         c->job.ahead = job_ahead;
         c->job.done = job_done;
         c->job.ctx = c;
+        c->job.early = false;
         enum err_kind kind = store_submit(c->api->o.store, &c->job, &err);
         if (kind == ERR_NONE)
             return HTTP_LATER;

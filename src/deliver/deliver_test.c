@@ -28,7 +28,7 @@ struct node {
 };
 
 struct world {
-    int gather_ms; // of the nodes opened from now on
+    int gather_ms; // of the nodes
     struct fixture *f;
     struct node node[2];
     struct wall wake;
@@ -82,8 +82,9 @@ static void open_node(struct world *w, int i) {
     store_on_commit(w->f->store, DELIVER_NEWS, deliver_news, w->node[i].d);
 }
 
-static int setup_with(void **state, const struct db_driver *driver) {
+static int setup_with(void **state, const struct db_driver *driver, int gather_ms) {
     struct world *w = xcalloc(1, sizeof *w);
+    w->gather_ms = gather_ms;
     w->f = fixture_new(driver);
     fixture_open(w->f);
     fixture_fill(w->f);
@@ -93,13 +94,17 @@ static int setup_with(void **state, const struct db_driver *driver) {
 }
 
 static int setup(void **state) {
-    return setup_with(state, NULL);
+    return setup_with(state, NULL, 0);
+}
+
+static int setup_gathering(void **state) {
+    return setup_with(state, NULL, 10);
 }
 
 static struct db_fault fault;
 static int setup_faulty(void **state) {
     db_fault_init(&fault, &db_sqlite);
-    return setup_with(state, &fault.driver);
+    return setup_with(state, &fault.driver, 0);
 }
 
 static void close_node(struct world *w, int i) {
@@ -275,9 +280,6 @@ static void assert_sent(struct node *node, size_t i, int64_t sequence) {
 static void deliver_writes_answers_down_together_while_more_are_to_come(void **state) {
     struct world *w = *state;
     struct node *n = &w->node[0];
-    close_node(w, 0);
-    w->gather_ms = 10;
-    open_node(w, 0);
     struct webhook hook = add_hook(w, "https://hooks.example.com/", "sim.*");
     step(w, 0);
     for (int i = 0; i < 3; i++)
@@ -692,7 +694,7 @@ static void notify_gives_up_and_nobody_without_an_address(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(deliver_writes_answers_down_together_while_more_are_to_come),
+        cmocka_unit_test_setup_teardown(deliver_writes_answers_down_together_while_more_are_to_come, setup_gathering, teardown),
         TEST(deliver_in_order_one_at_a_time_and_written_down),
         TEST(deliver_again_when_it_is_due_under_the_same_id),
         TEST(deliver_when_it_would_have_been_due_when_the_clock_is_set_back),

@@ -343,14 +343,19 @@ static enum err_kind take_all(struct db_pg *d, int ms, const char *what, struct 
     return kind;
 }
 
-// Sends what was put and waits for it.
+// Sends what was put and waits for it. What is wanted is there when all went well, and NULL otherwise.
 static enum err_kind go_for(struct db_pg *d, int ms, const char *what, struct wanted wanted, int *failed, struct err *err) {
     *failed = -1;
     if (!PQpipelineSync(d->c)) {
         *failed = 0;
         return lost(d, PQerrorMessage(d->c), err);
     }
-    return take_all(d, ms, what, wanted, failed, err);
+    enum err_kind kind = take_all(d, ms, what, wanted, failed, err);
+    for (int i = 0; kind && i < wanted.n; i++) { // those that came before it went wrong
+        PQclear(wanted.res[i]);
+        wanted.res[i] = NULL;
+    }
+    return kind;
 }
 
 static enum err_kind go(struct db_pg *d, int ms, const char *what, int at, PGresult **res, int *failed, struct err *err) {
@@ -806,11 +811,8 @@ static enum err_kind begin_writing(struct db_pg *d, struct err *err) {
         kind = put_asked(d, &n, err);
     if (!kind)
         kind = go_for(d, ANSWER_MS, "turn", (struct wanted){1, 1 + n, res}, &failed, err);
-    if (kind) {
-        for (size_t i = 0; i < ARRAY_LEN(res); i++)
-            PQclear(res[i]);
+    if (kind)
         return kind;
-    }
     d->turn = number_in(res[0]);
     d->db.others = d->turn != d->turn_committed + 1;
     d->begun = true;
