@@ -12,8 +12,8 @@
  *
  * Into the file IDS go the ids of a million of the orders (or all), a line each.
  *
- * It writes with SQLite's safety off and makes most indexes when the tables are full. What results is what the server would have left, but for
- * the places of pages in the file. Prints one line of JSON: seconds, events.
+ * It writes with SQLite's safety off and makes most indexes when the tables are full. What results is what the server would have left,
+ * but for the places of pages in the file. Prints one line of JSON: seconds, events.
  */
 #include <inttypes.h>
 #include <stdbool.h>
