@@ -102,6 +102,7 @@ struct db_driver {
 struct db {
     const struct db_driver *driver;
     bool defer;    // set by the store before begin
+    bool idle;     // set by the store before upkeep: nothing has been written for a while, so it may do what could wait
     bool late;     // set by the driver until the next begin: what failed was put off
     bool others;   // set by a writer's begin: somebody else has written since its last commit; what it remembers counts no more
     int64_t waits; // how often an answer from elsewhere was waited for, since it was opened

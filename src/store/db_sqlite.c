@@ -38,6 +38,7 @@
 #define READER_CACHE_KIB 16384
 #define BUSY_MS 5000
 #define UPKEEP_PAGES 32768        // 128 MiB of log
+#define UPKEEP_IDLE_PAGES 1024    // 4 MiB, when nobody writes: readers look through the log before they look into the file
 #define UPKEEP_SHORT_PAGES 128    // 512 KiB: so much the writer copies itself
 #define UPKEEP_ROUNDS 16          // or what is left after so many rounds of copy()
 #define UPKEEP_AGAIN_PAGES 8192   // longer before the next try, when the log was not started anew
@@ -646,7 +647,7 @@ static enum err_kind lite_upkeep(struct db *db, bool alone, enum db_upkeep *want
         d->upkeep_at = UPKEEP_PAGES;
     }
     d->log_seen = d->log_pages;
-    if (d->log_pages < d->upkeep_at)
+    if (d->log_pages < (d->db.idle && d->copied < d->log_pages ? UPKEEP_IDLE_PAGES : d->upkeep_at))
         return ERR_NONE;
     if (d->log_pages - d->copied > UPKEEP_SHORT_PAGES && d->rounds < UPKEEP_ROUNDS) {
         d->rounds++;

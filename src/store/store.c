@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -28,6 +29,7 @@
 #define TRIES_MAX 5
 #define HOOKS_MAX 8
 #define EAR_AGAIN_MS 200 // after a connection was lost
+#define IDLE_MS 100      // without a job, after which upkeep does what could wait
 
 struct told {
     const struct store_told *list;
@@ -538,7 +540,7 @@ static void forget_views(struct store *s) {
     pthread_mutex_unlock(&s->pool_lock);
 }
 
-static void upkeep_now(struct store *s) {
+static enum db_upkeep upkeep_now(struct store *s) {
     struct db *db = s->writer.db;
     struct err err = {0};
     enum db_upkeep wants = DB_UPKEEP_DONE;
@@ -561,17 +563,21 @@ static void upkeep_now(struct store *s) {
     if (kind && !s->upkeep_failed)
         log_warn("store.upkeep_failed", LOG_ERR(&err));
     s->upkeep_failed = kind != ERR_NONE;
+    return wants;
 }
 
 // Views are forgotten before it, for what they have not seen, and after it: those that begin once all of the log is in the file do not need
 // the log. Those that are in use then go when they end.
-static void upkeep(struct store *s) {
+// False: there is more to be done.
+static bool upkeep(struct store *s, bool idle) {
     forget_views(s);
     if (is_copying(s))
-        return;
-    upkeep_now(s);
+        return false;
+    s->writer.db->idle = idle;
+    enum db_upkeep wants = upkeep_now(s);
     atomic_fetch_add(&s->commits, 1);
     forget_views(s);
+    return wants == DB_UPKEEP_DONE;
 }
 
 static void work_off(struct store *s, struct store_job *first, size_t n) {
@@ -591,7 +597,7 @@ static void work_off(struct store *s, struct store_job *first, size_t n) {
         job->done(job->ctx, job->kind, &job->err);
         job = next;
     }
-    upkeep(s);
+    upkeep(s, false);
 }
 
 // ---- the queue ----
@@ -614,14 +620,29 @@ static struct store_job *take(struct store *s, size_t *n) {
     return first;
 }
 
+// With the lock held, which is given away meanwhile. *tidy: there is nothing for upkeep to do.
+static void wait_for_work(struct store *s, bool *tidy) {
+    s->idle = true;
+    if (*tidy) {
+        pthread_cond_wait(&s->work, &s->lock);
+        return;
+    }
+    int64_t ns = clock_mono(&clock_system).ns + IDLE_MS * INT64_C(1000000);
+    struct timespec until = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    if (pthread_cond_clockwait(&s->work, &s->lock, CLOCK_MONOTONIC, &until) == ETIMEDOUT) {
+        pthread_mutex_unlock(&s->lock);
+        *tidy = upkeep(s, true);
+        pthread_mutex_lock(&s->lock);
+    }
+}
+
 static void *writer_main(void *ctx) {
     struct store *s = ctx;
+    bool tidy = false;
     pthread_mutex_lock(&s->lock);
     for (;;) {
-        while (!s->head && !s->closing && !s->others.news) {
-            s->idle = true;
-            pthread_cond_wait(&s->work, &s->lock);
-        }
+        while (!s->head && !s->closing && !s->others.news)
+            wait_for_work(s, &tidy);
         s->idle = false;
         if (s->others.news)
             announce_others(s);
@@ -633,6 +654,7 @@ static void *writer_main(void *ctx) {
         struct store_job *first = take(s, &n);
         pthread_mutex_unlock(&s->lock);
         work_off(s, first, n);
+        tidy = false;
         pthread_mutex_lock(&s->lock);
     }
     pthread_mutex_unlock(&s->lock);

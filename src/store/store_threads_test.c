@@ -3,6 +3,7 @@
  * store_threads_test.c - many threads submit and read at once; meant to be run under a thread sanitizer, too. SEED in the environment
  * chooses another course.
  */
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/stat.h>
@@ -235,12 +236,33 @@ static void the_log_is_copied_away_while_much_is_written(void **state) {
     OK(store_check(f->store, err));
 }
 
+// Readers look through the log before they look into the file.
+static void the_log_is_copied_when_nobody_writes(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    char file[128];
+    struct stat st = {0};
+    f->options.threaded = true;
+    f->options.clock = &clock_system;
+    snprintf(file, sizeof file, "%s/topupd.db", f->location);
+    fixture_open(f);
+    fixture_fill(f);
+    for (int i = 0; i < 8; i++)
+        OK(store_run(f->store, much_run, f, err));
+    for (int i = 0; i < 1000 && st.st_size < 8 * EACH_BYTES; i++) {
+        poll(NULL, 0, 10);
+        assert_int_equal(stat(file, &st), 0);
+    }
+    assert_true(st.st_size >= 8 * EACH_BYTES);
+}
+
 int main(void) {
 #define CLOSED(name) cmocka_unit_test_setup_teardown(name, fixture_setup_closed, fixture_teardown)
     const struct CMUnitTest tests[] = {
         CLOSED(threads_submit_and_read_at_once),
         CLOSED(closing_answers_what_is_queued),
         CLOSED(the_log_is_copied_away_while_much_is_written),
+        CLOSED(the_log_is_copied_when_nobody_writes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
