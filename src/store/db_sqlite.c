@@ -34,7 +34,7 @@
 
 #define APPLICATION_ID 0x746f7075 // "topu"
 #define PATH_MAX_BYTES 1024
-#define WRITER_CACHE_KIB 131072
+#define WRITER_CACHE_KIB 262144
 #define READER_CACHE_KIB 16384
 #define BUSY_MS 5000
 #define UPKEEP_PAGES 32768        // 128 MiB of log
