@@ -12,6 +12,7 @@ into docs/cluster.md, too. What fails leaves its folder, with all logs.
 """
 import argparse
 import collections
+import contextlib
 import os
 import pathlib
 import random
@@ -95,7 +96,8 @@ class Test:
         """kill -9 of the primary's PostgreSQL, Patroni lives"""
         node = self.cluster.primary()
         for pid in self.cluster.pids(node, "postgres"):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # the others end when the first of them has been killed
+                os.kill(pid, signal.SIGKILL)
         self.flowing()
 
     def freeze_primary(self):
