@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@ enum log_level log_threshold = LOG_INFO;
 #define HALF ((size_t)256 * 1024)
 #define ENOUGH (HALF / 4)
 #define GATHER_NS INT64_C(10000000)
+#define WRITE_BACK ((size_t)1 << 20)
 
 static struct {
     pthread_mutex_t lock;
@@ -49,6 +51,17 @@ static void write_out(int fd, const char *p, size_t n) {
             return; // nobody is there to be told
         }
     }
+}
+
+// Where the log is a file, the system would keep what is written for half a minute and then write hundreds of megabytes at once, before
+// which the store's commits would stand in the disk's queue. So each megabyte is sent on its way. A pipe or a terminal says no to that.
+static void write_back(int fd, size_t n) {
+    static size_t waiting; // the thread's alone
+    waiting += n;
+    if (waiting < WRITE_BACK)
+        return;
+    waiting = 0;
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
 // ---- one line ----
@@ -216,6 +229,7 @@ static void write_half(void) {
     int fd = out.fd;
     pthread_mutex_unlock(&out.lock);
     write_out(fd, half, n);
+    write_back(fd, n);
     if (dropped > 0) {
         struct line l;
         build(&l, LOG_WARN, "log.dropped", (const struct log_field[]){LOG_INT("lines", (int64_t)dropped), {.key = NULL}});
