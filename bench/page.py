@@ -213,19 +213,7 @@ same machine: so the ratios hold on a noisy one.
 
 ![the same as bars](performance.svg)
 {large_words(r)}{postgres}
-## What limits it
-
-- One thread writes, as SQLite has one writer, and at the greatest rate it is busy nearly all the time. An order takes it about 30 us: 11 in its job (look-ups,
-  rules, the snapshots for its events), 8 for rows and indexes, 9 in its share of the commit, half of which it waits for the disk. 35,000/s are 28 us. The other
-  core is three quarters busy with HTTP, the load driver and the copying of the log. More speed has to come from that thread: less of an order's work on it,
-  fewer bytes an order, or a commit that is on its way to the disk while the next batch is at work.
-- In the large store an order reads two pages at random places, its SIM's and one of the index of subscriptions by SIM, of some 2 GB. While the system's cache of
-  the file holds them that costs microseconds. Where it does not (the machine of the run above gives its cache back within seconds, whatever is free) each is
-  about 0.1 ms from this disk, one after the other on the thread that writes. What would be needed is memory that holds the file, or reading ahead for all orders
-  of a batch side by side (`db_driver.ahead` is the place; on PostgreSQL that is done).
-- Latency at half load is that of a commit but for the moments in which SQLite's log is copied into the file; those are its p99. While the system wrote the
-  server's own log out, hundreds of megabytes at once every half minute, commits waited for 100 to 150 ms; the server now sends each megabyte of it on its way
-  (p99 9.5 ms, p99.9 17.7 ms in 25 s at 15,158/s after 35 s at 30,316/s; a run before that said 43 and 135).
+What limits these figures, and what it would take to better them: [performance-limits.md](performance-limits.md).
 
 ## To repeat it
 
