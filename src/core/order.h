@@ -76,7 +76,7 @@ struct order_world {
     const struct sim *sim;         // by the ICCID asked, whoever's it is
     bool sim_has_open_order;       // an unfinished order holds it
     bool reference_taken;          // by another order of the partner
-    int64_t open_subscriptions;    // on that SIM: not finished, plus accepted orders that will make one
+    int64_t open_subscriptions;    // on that SIM: not finished, plus accepted orders that will make one; below the limit maybe too many
     int64_t activations_today, activations_this_month;
     struct wall now; // the partner's time
 };

@@ -231,6 +231,7 @@ bool fresh_is_aside(enum statement st) {
         [ST_NOTIFICATION_QUEUE] = true,
         // whose verbs look here, too
         [ST_SIM_OPEN] = true,
+        [ST_SIM_SUBSCRIPTIONS] = true,
         [ST_SIM_OPEN_SUBSCRIPTIONS] = true,
         [ST_ORDER_GET] = true,
         [ST_ORDER_BY_REFERENCE] = true,

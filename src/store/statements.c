@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/statements.h"
 
+#include "core/sim.h"
+
 #define READS(name_, sqlite_)                                                                                                              \
     {                                                                                                                                      \
         .name = (name_), .flags = 0, .sql = { [DB_SQLITE] = (sqlite_) }                                                                    \
@@ -39,7 +41,9 @@
 #define SIM_OF_ALL SIM_FILTER("(?4 = 0 OR partner_id IS NULL) AND (?1 IS NULL OR partner_id = ?1)", "(?3 = -1 OR service = ?3)")
 #define SIM_OF_PARTNER SIM_FILTER("partner_id = ?1 AND ?4 = 0", "(?3 = -1 OR service = ?3)")
 #define SIM_OF_ACTIVE SIM_FILTER("partner_id = ?1 AND ?4 = 0", "service = 2 AND ?3 = 2")
-#define SIM_OPEN_SUBSCRIPTIONS "SELECT count(*) FROM subscription WHERE iccid = ?1 AND state <= 2"
+// Finished ones, too, of which only the index is read; more than the rule asks for are not counted.
+#define TEXT(number_) #number_
+#define SIM_SUBSCRIPTIONS(most_) "SELECT count(*) FROM (SELECT 1 FROM subscription WHERE iccid = ?1 LIMIT " TEXT(most_) ") AS n"
 #define SIM_COUNT(of_) "SELECT count(*) FROM (SELECT 1 FROM sim WHERE " of_ " LIMIT ?5) AS n"
 #define SIM_PAGE " AND iccid > ?5 ORDER BY iccid LIMIT ?6 OFFSET ?7"
 
@@ -230,8 +234,9 @@ const struct statement_text statements[STATEMENTS] = {
     // An order is counted by the first of its open tasks; count(DISTINCT) would build a table for what is nearly always none.
     [ST_SIM_OPEN] = READS("sim_open", "SELECT (SELECT count(*) FROM task t WHERE t.iccid = ?1 AND t.state <= 3 AND NOT EXISTS"
                                       " (SELECT 1 FROM task e WHERE e.order_id = t.order_id AND e.step < t.step AND e.state <= 3)),"
-                                      " (" SIM_OPEN_SUBSCRIPTIONS ")"),
-    [ST_SIM_OPEN_SUBSCRIPTIONS] = READS("sim_open_subscriptions", SIM_OPEN_SUBSCRIPTIONS),
+                                      " (" SIM_SUBSCRIPTIONS(SIM_OPEN_SUBSCRIPTIONS_MAX) ")"),
+    [ST_SIM_SUBSCRIPTIONS] = READS("sim_subscriptions", SIM_SUBSCRIPTIONS(SIM_OPEN_SUBSCRIPTIONS_MAX)),
+    [ST_SIM_OPEN_SUBSCRIPTIONS] = READS("sim_open_subscriptions", "SELECT count(*) FROM subscription WHERE iccid = ?1 AND state <= 2"),
     [ST_NOTIFICATION_LIST] = READS("notification_list", "SELECT type, url FROM sim_notification WHERE iccid = ?1 ORDER BY type"),
     [ST_NOTIFICATION_PUT] = WRITE_KEEPS("notification_put", "INSERT INTO sim_notification (iccid, type, url) VALUES (?1, ?2, ?3)"
                                                             " ON CONFLICT (iccid, type) DO UPDATE SET url = excluded.url"),

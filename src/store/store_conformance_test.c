@@ -1000,6 +1000,31 @@ static void a_subscription_hangs_on_its_sim_and_product(void **state) {
     FAILS(ERR_INTERNAL, store_run(f->store, overspent_job, f, err));
 }
 
+// Subscriptions on ICCID_A, every third of them finished, and an open order; with all that was there before, what is not finished.
+JOB(crowd_job) {
+    struct fixture *f = ctx;
+    int64_t orders = -1, subscriptions = -1, unfinished = 0;
+    for (int i = 1; i <= 2 * SIM_OPEN_SUBSCRIPTIONS_MAX; i++) {
+        struct order o = completed_order(tx, f, &f->product, ICCID_A, err);
+        struct subscription s = fixture_subscription(&o, tx_now(tx));
+        s.state = i % 3 ? SUB_ACTIVE : SUB_EXPIRED;
+        s.next_at = WALL_NONE;
+        unfinished += i % 3 != 0;
+        OK(store_subscription_insert(tx, &s, err));
+        OK(store_sim_open(tx, ICCID_A, &orders, &subscriptions, err));
+        assert_int_equal(orders, 0);
+        assert_in_range(subscriptions, unfinished, i);
+        assert_int_equal(subscriptions >= SIM_OPEN_SUBSCRIPTIONS_MAX, unfinished >= SIM_OPEN_SUBSCRIPTIONS_MAX);
+    }
+    return ERR_NONE;
+}
+
+static void finished_subscriptions_do_not_fill_a_sim(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    RUN(f, crowd_job);
+}
+
 // Seven on ICCID_A, one of the sandbox partner's on ICCID_B, created a second apart unless said.
 JOB(many_subscriptions_job) {
     struct fixture *f = ctx;
@@ -1105,7 +1130,7 @@ JOB(subscription_lists_job) {
     int64_t orders = 0;
     OK(store_sim_open(tx, ICCID_A, &orders, &count, err));
     assert_int_equal(orders, 0);
-    assert_int_equal(count, 5);
+    assert_int_equal(count, 7); // so few that the finished ones do not matter
     OK(store_subscription_open(tx, ICCID_A, &f->arena, &open, &n, err));
     assert_int_equal(n, 5);
     const int64_t ends[] = {100, 200, 300, 900};
@@ -2406,6 +2431,7 @@ int main(void) {
         TEST(tasks_are_due_in_order_and_hold_their_sim),
         TEST(open_tasks_are_known_after_what_was_undone),
         TEST(a_subscription_hangs_on_its_sim_and_product),
+        TEST(finished_subscriptions_do_not_fill_a_sim),
         TEST(subscriptions_are_listed_newest_first_by_every_filter),
         TEST(usage_finds_the_subscriptions_of_its_time),
         TEST(a_usage_record_is_kept_once_with_where_it_went),

@@ -59,7 +59,8 @@ void store_sim_get_ahead(struct tx *tx, iccid_t iccid) {
 void store_sim_ahead(struct tx *tx, iccid_t iccid) {
     struct db_value params[] = {db_int(iccid)};
     store_sim_get_ahead(tx, iccid);
-    tx_ahead(tx, ST_SIM_OPEN, TX_PARAMS(params));
+    tx_ahead(tx, ST_SIM_OPEN, TX_PARAMS(params)); // one of both, as the driver can
+    tx_ahead(tx, ST_SIM_SUBSCRIPTIONS, TX_PARAMS(params));
     tx_ahead(tx, ST_TASK_FIRST_OPEN, TX_PARAMS(params));
 }
 
@@ -180,17 +181,20 @@ enum err_kind store_sim_open(struct tx *tx, iccid_t iccid, int64_t *orders, int6
     enum err_kind kind = tx_may_have_open_tasks(tx, &may, err);
     if (!kind)
         kind = may ? tx_get(tx, ST_SIM_OPEN, TX_PARAMS(params), read_open, NULL, counts, sizeof counts, "SIM", err)
-                   : tx_int(tx, ST_SIM_OPEN_SUBSCRIPTIONS, TX_PARAMS(params), &counts[1], err);
+                   : tx_int(tx, ST_SIM_SUBSCRIPTIONS, TX_PARAMS(params), &counts[1], err);
     if (kind)
         return kind;
-    *orders = counts[0];
-    *subscriptions = counts[1];
+    int64_t fresh_orders = 0, fresh_subscriptions = 0;
     struct fresh_order *fresh = NULL;
     while ((fresh = fresh_on_sim(&tx->fresh, iccid, fresh))) {
-        *orders += fresh_open_task(fresh) != NULL;
-        *subscriptions += fresh->has_subscription && !subscription_finished(fresh->subscription.state);
+        fresh_orders += fresh_open_task(fresh) != NULL;
+        fresh_subscriptions += fresh->has_subscription && !subscription_finished(fresh->subscription.state);
     }
-    return ERR_NONE;
+    *orders = counts[0] + fresh_orders;
+    if (*orders + counts[1] + fresh_subscriptions >= SIM_OPEN_SUBSCRIPTIONS_MAX)
+        kind = tx_int(tx, ST_SIM_OPEN_SUBSCRIPTIONS, TX_PARAMS(params), &counts[1], err);
+    *subscriptions = counts[1] + fresh_subscriptions;
+    return kind;
 }
 
 // ---- lists ----

@@ -24,7 +24,8 @@ NODISCARD enum err_kind store_sim_update(struct tx *tx, const struct sim *s, str
 NODISCARD enum err_kind store_sim_take_profile(struct tx *tx, int64_t partner_id, bool own, struct arena *a, struct sim *out,
                                                struct err *err);
 
-// What stands on a SIM and is not finished: accepted orders, subscriptions.
+// What stands on a SIM and is not finished: accepted orders, subscriptions. Where both, finished subscriptions counted in, are fewer than
+// SIM_OPEN_SUBSCRIPTIONS_MAX, the finished ones stay counted in: their rows stand far apart, and each would be read for its state alone.
 NODISCARD enum err_kind store_sim_open(struct tx *tx, iccid_t iccid, int64_t *orders, int64_t *subscriptions, struct err *err);
 
 struct sim_filter {
