@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * db_sqlite.c - the embedded database. With db_sqlite_log.c and db_sqlite_cache.c the only one that knows sqlite3.h.
+ * db_sqlite.c - the embedded database. With db_sqlite_ahead.c, db_sqlite_cache.c and db_sqlite_log.c the only one that knows sqlite3.h.
  *
  * The location is a folder: topupd.db (with SQLite's -wal and -shm beside it) and topupd.lock, which the writer holds locked for as long as
  * it lives, so that a second server on the same folder is refused instead of taking turns.
@@ -11,8 +11,8 @@
  * The log (WAL) is copied back into the file when it is UPKEEP_PAGES long. Doing that between two batches would hold up all orders for as
  * long as the disk takes for so much. So copy() does it on another thread and connection, while the writer goes on, and syncs the file as
  * it goes; what was written meanwhile is copied in another round, which is shorter, and the little that is left by the writer itself
- * (upkeep()), after which SQLite starts the log anew. When readers have kept it from that until the log is UPKEEP_ALONE_PAGES long, it is
- * done with the readers held off, which always succeeds.
+ * (upkeep()), after which SQLite starts the log anew. When nobody writes a shorter log is copied, too, for the readers' sake. When readers
+ * have kept it from that until the log is UPKEEP_ALONE_PAGES long, it is done with the readers held off, which always succeeds.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -28,6 +28,7 @@
 
 #include "base/blocks.h"
 #include "store/db.h"
+#include "store/db_sqlite_ahead.h"
 #include "store/db_sqlite_cache.h"
 #include "store/db_sqlite_log.h"
 #include "store/statements.h"
@@ -47,6 +48,11 @@
 #define PACE_PAGES 64             // which a disk writes in less than a millisecond, at random places
 #define PACE_STEP 4               // and 16 times as many when the log is twice as long as it should be, 256 times when it is three times
 
+// What is looked up ahead: rows that lie anywhere in tables that grow without end. Their parameters are two at most.
+static const enum statement far[] = {ST_SIM_GET, ST_SIM_SUBSCRIPTIONS, ST_IDEM_GET};
+#define FAR_PARAMS 2
+#define NAMED_MAX 4096 // more of one batch are not looked up ahead
+
 enum turn { TURN_BEGIN, TURN_BEGIN_TO_WRITE, TURN_COMMIT, TURN_ROLLBACK, TURNS };
 
 // The file of a connection whose writes are paced; SQLite holds `methods` for the file's.
@@ -55,6 +61,12 @@ struct paced {
     const sqlite3_io_methods *usual;
     sqlite3_file *file;
     int pages, unsynced;
+};
+
+struct named {
+    enum statement statement;
+    struct db_value params[FAR_PARAMS];
+    size_t n;
 };
 
 struct db_lite {
@@ -67,6 +79,11 @@ struct db_lite {
     bool broken; // SQLite has rolled back by itself: nothing more until rollback()
     int lock_fd;
     int64_t log_pages; // in the log after the last commit
+    // the writer's
+    int file_fd; // of the file, for `ahead`; closed last: closing it ends all locks that SQLite has on the file in this process
+    struct sqlite_ahead ahead;
+    struct named *named;
+    size_t n_named;
     // upkeep's
     int64_t log_seen;  // log_pages when it last looked
     int64_t upkeep_at; // the log's length at which something is to be done
@@ -257,7 +274,7 @@ static enum err_kind prepare_folder(struct db_lite *d, const char *folder, const
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); // SQLite gives its other files the same mode
     if (fd < 0)
         return no_folder(folder, "cannot write the store's file topupd.db", err);
-    close(fd);
+    d->file_fd = fd;
     return ERR_NONE;
 }
 
@@ -295,7 +312,7 @@ static void once_settings(void) {
                                                memory_round_up, memory_begin, memory_end,    NULL};
     sqlite3_config(SQLITE_CONFIG_MALLOC, &memory);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); // a lock around every malloc, for numbers nobody reads
-    sqlite_cache_install();
+    sqlite3_config(SQLITE_CONFIG_PCACHE2, &sqlite_cache);
 }
 
 static void lite_close(struct db *db) {
@@ -311,6 +328,9 @@ static void lite_close(struct db *db) {
     if (d->lite)
         sqlite3_close(d->lite);
     free(d->path);
+    free(d->named);
+    if (d->file_fd >= 0)
+        close(d->file_fd);
     if (d->lock_fd >= 0)
         close(d->lock_fd);
     free(d);
@@ -325,7 +345,7 @@ static enum err_kind lite_open(const struct db_driver *self, const char *locatio
     struct db_lite *d = xcalloc(1, sizeof *d);
     d->db.driver = self;
     d->writer = writer;
-    d->lock_fd = -1;
+    d->lock_fd = d->file_fd = -1;
     char path[PATH_MAX_BYTES + 16];
     snprintf(path, sizeof path, "%s/topupd.db", location);
 
@@ -343,11 +363,14 @@ static enum err_kind lite_open(const struct db_driver *self, const char *locatio
     }
     if (!kind)
         kind = settings(d, err);
+    if (!kind && writer && sqlite_ahead_watch(&d->ahead, d->lite, d->file_fd) != SQLITE_OK)
+        kind = failed(d, sqlite3_errcode(d->lite), err);
     if (kind) {
         lite_close(&d->db);
         return kind;
     }
     if (writer) {
+        d->named = xcalloc(NAMED_MAX, sizeof *d->named);
         sqlite3_wal_hook(d->lite, on_wal, d);
         d->path = xstrdup(path);
         d->upkeep_at = UPKEEP_PAGES;
@@ -378,6 +401,60 @@ static enum err_kind lite_prepare(struct db *db, struct err *err) {
         return err_set(err, kind, "statement %s: %s", statements[i].name, err_first(&why));
     }
     return ERR_NONE;
+}
+
+static enum err_kind bind(struct db_lite *d, sqlite3_stmt *st, const struct db_value *params, size_t n, struct err *err) {
+    CHECK(n == (size_t)sqlite3_bind_parameter_count(st));
+    for (size_t i = 0; i < n; i++) {
+        int rc = SQLITE_OK, at = (int)i + 1;
+        switch (params[i].type) {
+        case DB_NULL:
+            rc = sqlite3_bind_null(st, at);
+            break;
+        case DB_INT:
+            rc = sqlite3_bind_int64(st, at, params[i].i);
+            break;
+        case DB_TEXT:
+            rc = sqlite3_bind_text64(st, at, params[i].s.p, params[i].s.n, SQLITE_STATIC, SQLITE_UTF8);
+            break;
+        case DB_BLOB:
+            rc = sqlite3_bind_blob64(st, at, params[i].s.p, params[i].s.n, SQLITE_STATIC);
+            break;
+        }
+        if (rc != SQLITE_OK)
+            return failed(d, rc, err);
+    }
+    return ERR_NONE;
+}
+
+// ---- looking ahead ----
+
+static void lite_ahead(struct db *db, int statement, const struct db_value *params, size_t n) {
+    struct db_lite *d = lite_of(db);
+    bool is_far = false;
+    for (size_t i = 0; i < ARRAY_LEN(far); i++)
+        is_far = is_far || (int)far[i] == statement;
+    if (!is_far || !sqlite_ahead_named(&d->ahead) || d->n_named == NAMED_MAX)
+        return;
+    CHECK(n <= FAR_PARAMS);
+    struct named *named = &d->named[d->n_named++];
+    *named = (struct named){.statement = (enum statement)statement, .n = n};
+    memcpy(named->params, params, n * sizeof *params);
+}
+
+// In the transaction, which has written nothing yet. What a look-up says does not matter: the job asks again.
+static void look_ahead(struct db_lite *d) {
+    struct err ignored = {0};
+    d->ahead.asking = true;
+    for (size_t i = 0; i < d->n_named; i++) {
+        const struct named *named = &d->named[i];
+        sqlite3_stmt *st = d->statement[named->statement];
+        if (bind(d, st, named->params, named->n, &ignored) == ERR_NONE)
+            sqlite3_step(st);
+        sqlite3_reset(st);
+    }
+    d->ahead.asking = false;
+    d->n_named = 0;
 }
 
 // ---- transactions ----
@@ -412,8 +489,11 @@ static enum err_kind lite_begin(struct db *db, struct err *err) {
     if (!sqlite3_get_autocommit(d->lite)) // an earlier rollback failed
         lite_rollback(db);
     int rc = turn(d, d->writer ? TURN_BEGIN_TO_WRITE : TURN_BEGIN);
-    d->in_transaction = rc == SQLITE_OK;
-    return d->in_transaction ? ERR_NONE : failed(d, rc, err);
+    if (rc != SQLITE_OK)
+        return failed(d, rc, err);
+    d->in_transaction = true;
+    look_ahead(d);
+    return ERR_NONE;
 }
 
 static enum err_kind lite_commit(struct db *db, struct err *err) {
@@ -439,30 +519,6 @@ static enum err_kind lite_undo(struct db *db, struct err *err) {
 }
 
 // ---- statements ----
-
-static enum err_kind bind(struct db_lite *d, sqlite3_stmt *st, const struct db_value *params, size_t n, struct err *err) {
-    CHECK(n == (size_t)sqlite3_bind_parameter_count(st));
-    for (size_t i = 0; i < n; i++) {
-        int rc = SQLITE_OK, at = (int)i + 1;
-        switch (params[i].type) {
-        case DB_NULL:
-            rc = sqlite3_bind_null(st, at);
-            break;
-        case DB_INT:
-            rc = sqlite3_bind_int64(st, at, params[i].i);
-            break;
-        case DB_TEXT:
-            rc = sqlite3_bind_text64(st, at, params[i].s.p, params[i].s.n, SQLITE_STATIC, SQLITE_UTF8);
-            break;
-        case DB_BLOB:
-            rc = sqlite3_bind_blob64(st, at, params[i].s.p, params[i].s.n, SQLITE_STATIC);
-            break;
-        }
-        if (rc != SQLITE_OK)
-            return failed(d, rc, err);
-    }
-    return ERR_NONE;
-}
 
 static enum err_kind lite_exec(struct db *db, int statement, const struct db_value *params, size_t n, int64_t *changed, struct err *err) {
     struct db_lite *d = lite_of(db);
@@ -860,6 +916,7 @@ const struct db_driver db_sqlite = {
     .next = lite_next,
     .column = lite_column,
     .finish = lite_finish,
+    .ahead = lite_ahead,
     .script = lite_script,
     .check = lite_check,
     .backup = lite_backup,

@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * db_sqlite_cache.h - a page cache that is not searched through at each commit. Private to db_sqlite.c.
+ * db_sqlite_cache.h - SQLite's page cache, for caches of hundreds of megabytes. Private to db_sqlite.c.
  *
- * When SQLite (3.40) puts the pages of a split in order, one of them bears for a moment the number of the page that holds its lock byte (at
- * 1 GiB). The cache remembers that as its highest page; and as every commit drops what lies beyond the file's end, every commit would then
- * go through all that the cache holds, 0.8 ms of the writer's time with 128 MiB. This layer stands before SQLite's own cache (a page cache
- * method table) and knows better: what has really been fetched, and so whether there is anything to drop.
+ * SQLite's own keeps what it must know of a page behind the page's 4 KiB. In a large cache each of those headers is a place of memory that
+ * the processor has not seen for long, and to take one page it looks at five of them (the chain, the page, its neighbours in the order of
+ * use): a sixth of the writer's time. It also goes through all pages at each commit once a page has borne, for a moment, the number of the
+ * page that holds the file's lock byte (at 1 GiB).
+ *
+ * This one (a page cache method table, sqlite3.h, SQLITE_CONFIG_PCACHE2) keeps the headers apart and close together, in the same 2 MiB as
+ * their pages, for which it asks the system for a large page; takes the next page that was not used lately ("clock") instead of the one
+ * that was not for longest, which needs no order; and knows the highest page that is really there. Memory grows with what is used, up to
+ * the size that was set, and is given back when the connection is closed.
+ *
+ * A cache belongs to its connection's thread.
  */
 #ifndef STORE_DB_SQLITE_CACHE_H
 #define STORE_DB_SQLITE_CACHE_H
 
-// Once for the process, before SQLite is used. Without it all works as well, only slower: SQLite refuses when it is in use already.
-void sqlite_cache_install(void);
+#include <sqlite3.h>
+
+extern const sqlite3_pcache_methods2 sqlite_cache;
 
 #endif
