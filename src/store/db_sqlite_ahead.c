@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #define DECIDE_EVERY 256 // look-ups
-#define WORTH 8          // one in so many has to wait
+#define WORTH 64         // one in so many has to wait, twenty times as long as it takes to look
 
 // Systems and file systems that cannot tell what is in memory (EOPNOTSUPP) make it never `on`.
 static int watched_read(sqlite3_file *file, void *bytes, int n, sqlite3_int64 at) {
