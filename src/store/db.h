@@ -78,6 +78,8 @@ struct db_driver {
     void (*finish)(struct db *db, int statement);
     // Says, before begin, that a query will be asked for in that transaction: so many are answered at once. NULL: of no use.
     void (*ahead)(struct db *db, int statement, const struct db_value *params, size_t n);
+    // Has the system begin to read what a query will need, and waits for nothing: on a reader, in a transaction. NULL: of no use.
+    void (*look)(struct db *db, int statement, const struct db_value *params, size_t n);
     // SQL text, several statements: migrations.
     enum err_kind (*script)(struct db *db, const char *sql, struct err *err);
     // Whether all rows, indexes and references are whole: ERR_CORRUPT with the first complaint. Reads everything.
@@ -104,6 +106,7 @@ struct db {
     bool defer;    // set by the store before begin
     bool idle;     // set by the store before upkeep: nothing has been written for a while, so it may do what could wait
     bool late;     // set by the driver until the next begin: what failed was put off
+    bool far;      // set by a writer's commit: its reads have to wait for the disk, so that `look` helps
     bool others;   // set by a writer's begin: somebody else has written since its last commit; what it remembers counts no more
     int64_t waits; // how often an answer from elsewhere was waited for, since it was opened
 };

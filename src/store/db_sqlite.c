@@ -48,10 +48,8 @@
 #define PACE_PAGES 64             // which a disk writes in less than a millisecond, at random places
 #define PACE_STEP 4               // and 16 times as many when the log is twice as long as it should be, 256 times when it is three times
 
-// What is looked up ahead: rows that lie anywhere in tables that grow without end. Their parameters are two at most.
-static const enum statement far[] = {ST_SIM_GET, ST_SIM_SUBSCRIPTIONS, ST_IDEM_GET};
-#define FAR_PARAMS 2
-#define NAMED_MAX 4096 // more of one batch are not looked up ahead
+// Whose rows lie anywhere in tables that grow without end.
+static const enum statement far[] = {ST_SIM_GET, ST_SIM_SUBSCRIPTIONS, ST_IDEM_GET, ST_USAGE_FIND};
 
 enum turn { TURN_BEGIN, TURN_BEGIN_TO_WRITE, TURN_COMMIT, TURN_ROLLBACK, TURNS };
 
@@ -61,12 +59,6 @@ struct paced {
     const sqlite3_io_methods *usual;
     sqlite3_file *file;
     int pages, unsynced;
-};
-
-struct named {
-    enum statement statement;
-    struct db_value params[FAR_PARAMS];
-    size_t n;
 };
 
 struct db_lite {
@@ -79,11 +71,8 @@ struct db_lite {
     bool broken; // SQLite has rolled back by itself: nothing more until rollback()
     int lock_fd;
     int64_t log_pages; // in the log after the last commit
-    // the writer's
-    int file_fd; // of the file, for `ahead`; closed last: closing it ends all locks that SQLite has on the file in this process
+    int file_fd;       // of the file, for `ahead`
     struct sqlite_ahead ahead;
-    struct named *named;
-    size_t n_named;
     // upkeep's
     int64_t log_seen;  // log_pages when it last looked
     int64_t upkeep_at; // the log's length at which something is to be done
@@ -274,7 +263,7 @@ static enum err_kind prepare_folder(struct db_lite *d, const char *folder, const
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600); // SQLite gives its other files the same mode
     if (fd < 0)
         return no_folder(folder, "cannot write the store's file topupd.db", err);
-    d->file_fd = fd;
+    close(fd);
     return ERR_NONE;
 }
 
@@ -315,6 +304,14 @@ static void once_settings(void) {
     sqlite3_config(SQLITE_CONFIG_PCACHE2, &sqlite_cache);
 }
 
+static enum err_kind watch(struct db_lite *d, const char *path, struct err *err) {
+    d->file_fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (d->file_fd < 0)
+        return err_set(err, ERR_UNAVAILABLE, "%s: cannot be opened: %s", path, strerror(errno));
+    int rc = sqlite_ahead_watch(&d->ahead, d->lite, d->file_fd);
+    return rc == SQLITE_OK ? ERR_NONE : failed(d, rc, err);
+}
+
 static void lite_close(struct db *db) {
     if (!db)
         return;
@@ -328,9 +325,8 @@ static void lite_close(struct db *db) {
     if (d->lite)
         sqlite3_close(d->lite);
     free(d->path);
-    free(d->named);
     if (d->file_fd >= 0)
-        close(d->file_fd);
+        close(d->file_fd); // with it go the locks that this process has on the file; SQLite's that matter are on the log's index
     if (d->lock_fd >= 0)
         close(d->lock_fd);
     free(d);
@@ -363,14 +359,13 @@ static enum err_kind lite_open(const struct db_driver *self, const char *locatio
     }
     if (!kind)
         kind = settings(d, err);
-    if (!kind && writer && sqlite_ahead_watch(&d->ahead, d->lite, d->file_fd) != SQLITE_OK)
-        kind = failed(d, sqlite3_errcode(d->lite), err);
+    if (!kind)
+        kind = watch(d, path, err);
     if (kind) {
         lite_close(&d->db);
         return kind;
     }
     if (writer) {
-        d->named = xcalloc(NAMED_MAX, sizeof *d->named);
         sqlite3_wal_hook(d->lite, on_wal, d);
         d->path = xstrdup(path);
         d->upkeep_at = UPKEEP_PAGES;
@@ -429,32 +424,20 @@ static enum err_kind bind(struct db_lite *d, sqlite3_stmt *st, const struct db_v
 
 // ---- looking ahead ----
 
-static void lite_ahead(struct db *db, int statement, const struct db_value *params, size_t n) {
+// What the look-up says does not matter, nor whether it was broken off.
+static void lite_look(struct db *db, int statement, const struct db_value *params, size_t n) {
     struct db_lite *d = lite_of(db);
+    struct err ignored = {0};
     bool is_far = false;
     for (size_t i = 0; i < ARRAY_LEN(far); i++)
         is_far = is_far || (int)far[i] == statement;
-    if (!is_far || !sqlite_ahead_named(&d->ahead) || d->n_named == NAMED_MAX)
+    if (!is_far || d->broken)
         return;
-    CHECK(n <= FAR_PARAMS);
-    struct named *named = &d->named[d->n_named++];
-    *named = (struct named){.statement = (enum statement)statement, .n = n};
-    memcpy(named->params, params, n * sizeof *params);
-}
-
-// In the transaction, which has written nothing yet. What a look-up says does not matter: the job asks again.
-static void look_ahead(struct db_lite *d) {
-    struct err ignored = {0};
     d->ahead.asking = true;
-    for (size_t i = 0; i < d->n_named; i++) {
-        const struct named *named = &d->named[i];
-        sqlite3_stmt *st = d->statement[named->statement];
-        if (bind(d, st, named->params, named->n, &ignored) == ERR_NONE)
-            sqlite3_step(st);
-        sqlite3_reset(st);
-    }
+    if (bind(d, d->statement[statement], params, n, &ignored) == ERR_NONE)
+        sqlite3_step(d->statement[statement]);
+    sqlite3_reset(d->statement[statement]);
     d->ahead.asking = false;
-    d->n_named = 0;
 }
 
 // ---- transactions ----
@@ -492,7 +475,6 @@ static enum err_kind lite_begin(struct db *db, struct err *err) {
     if (rc != SQLITE_OK)
         return failed(d, rc, err);
     d->in_transaction = true;
-    look_ahead(d);
     return ERR_NONE;
 }
 
@@ -505,6 +487,7 @@ static enum err_kind lite_commit(struct db *db, struct err *err) {
     if (rc != SQLITE_OK)
         return failed(d, rc, err);
     d->in_transaction = false;
+    db->far = d->ahead.pays > 0;
     return ERR_NONE;
 }
 
@@ -916,7 +899,7 @@ const struct db_driver db_sqlite = {
     .next = lite_next,
     .column = lite_column,
     .finish = lite_finish,
-    .ahead = lite_ahead,
+    .look = lite_look,
     .script = lite_script,
     .check = lite_check,
     .backup = lite_backup,

@@ -73,7 +73,6 @@ static int tear_down(void **state) {
 static bool forget_file(struct world *w) {
     assert_int_equal(fdatasync(w->fd), 0);
     assert_int_equal(posix_fadvise(w->fd, 0, 0, POSIX_FADV_DONTNEED), 0);
-    w->ahead.missing = 0;
     w->ahead.asking = true;
     sqlite3_bind_int64(w->get, 1, ROWS / 2);
     bool missing = sqlite3_step(w->get) == SQLITE_INTERRUPT;
@@ -110,10 +109,10 @@ static void a_page_that_is_missing_is_begun_and_comes(void **state) {
         skip();
     look_up_ahead(w, 7);
     look_up_ahead(w, ROWS - 1);
-    assert_true(w->ahead.missing > 0);
-    int64_t missing = w->ahead.missing;
-    assert_int_equal(look_up(w, 7), SQLITE_ROW); // and is there
-    assert_int_equal(w->ahead.missing, missing);
+    assert_int_equal(w->ahead.late, 0); // nobody has waited
+    assert_int_equal(look_up(w, 7), SQLITE_ROW);
+    assert_int_equal(look_up(w, ROWS - 1), SQLITE_ROW);
+    assert_int_equal(w->ahead.late, 0);
 }
 
 static void a_transaction_goes_on_where_a_look_up_broke_off(void **state) {
@@ -136,18 +135,25 @@ static void a_transaction_goes_on_where_a_look_up_broke_off(void **state) {
     run(w, "PRAGMA integrity_check");
 }
 
-static void it_is_on_while_pages_are_missing(void **state) {
-    struct world *w = *state;
-    for (int i = 0; i < 1000; i++)
-        assert_false(sqlite_ahead_named(&w->ahead));
-    for (int i = 0; i < 1000; i++) {
-        w->ahead.missing += i % 2;
-        sqlite_ahead_named(&w->ahead);
+// Rows that do not stand together; each time the system has forgotten the file or not.
+static void look_up_many(struct world *w, int n, bool forgotten) {
+    for (int64_t i = 0; i < n; i++) {
+        if (forgotten) // it reads more than one page at a time
+            posix_fadvise(w->fd, 0, 0, POSIX_FADV_DONTNEED);
+        assert_int_equal(look_up(w, i * 7919 % ROWS), SQLITE_ROW);
     }
-    assert_true(sqlite_ahead_named(&w->ahead));
-    for (int i = 0; i < 1000; i++)
-        sqlite_ahead_named(&w->ahead);
-    assert_false(sqlite_ahead_named(&w->ahead));
+}
+
+static void it_pays_while_reads_have_to_wait(void **state) {
+    struct world *w = *state;
+    if (!forget_file(w))
+        skip();
+    run(w, "PRAGMA cache_size = 10");
+    assert_int_equal(w->ahead.pays, 0);
+    look_up_many(w, 3000, true);
+    assert_true(w->ahead.pays > 0);
+    look_up_many(w, 60000, false);
+    assert_int_equal(w->ahead.pays, 0);
 }
 
 static void what_cannot_be_read_is_sqlites_to_say(void **state) {
@@ -162,7 +168,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_page_that_is_missing_is_begun_and_comes, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_transaction_goes_on_where_a_look_up_broke_off, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(it_is_on_while_pages_are_missing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(it_pays_while_reads_have_to_wait, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_read_is_sqlites_to_say, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

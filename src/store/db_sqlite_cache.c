@@ -132,7 +132,9 @@ static void forget(struct cache *c, struct slot **link) {
 }
 
 static void forget_slot(struct cache *c, struct slot *s) {
-    forget(c, find(c, s->key));
+    struct slot **link = find(c, s->key);
+    CHECK(*link == s);
+    forget(c, link);
 }
 
 // ---- forgetting ----

@@ -62,6 +62,7 @@ struct store {
 
     pthread_mutex_t lock; // queue and stats
     pthread_cond_t work;
+    _Atomic bool far;                        // what jobs read lies on the disk: whoever brings one looks for it first
     struct store_job *head, **tail, **early; // early: behind those that go before others
     size_t queued;
     bool closing, idle, running;
@@ -584,6 +585,7 @@ static void work_off(struct store *s, struct store_job *first, size_t n) {
     struct mono from = clock_mono(s->o.clock);
     run_batch(s, first);
     struct mono to = clock_mono(s->o.clock);
+    atomic_store(&s->far, s->writer.db->far);
     pthread_mutex_lock(&s->lock);
     s->stats.batches++;
     s->stats.jobs += (int64_t)n;
@@ -598,6 +600,83 @@ static void work_off(struct store *s, struct store_job *first, size_t n) {
         job = next;
     }
     upkeep(s, false);
+}
+
+// ---- readers ----
+
+// What has been committed before this was called is in it. The count is taken before the view is, and so never promises too much.
+static enum err_kind view(struct store *s, struct tx *tx, struct err *err) {
+    uint64_t commits = atomic_load(&s->commits);
+    if (tx->views && tx->seen == commits)
+        return ERR_NONE;
+    forget_view(tx);
+    enum err_kind kind = tx->db->driver->begin(tx->db, err);
+    tx->views = true;
+    tx->seen = commits;
+    if (kind)
+        forget_view(tx);
+    return kind;
+}
+
+static bool all_taken(const struct store *s) {
+    return s->readers_held || s->readers_taken == s->readers_open;
+}
+
+// One of those that are not; with the lock held.
+static struct tx *take_reader(struct store *s) {
+    struct tx *tx = NULL;
+    for (int i = 0; !tx; i++) {
+        CHECK(i < s->readers_open);
+        if (!s->readers[i].busy)
+            tx = &s->readers[i];
+    }
+    tx->busy = true;
+    s->readers_taken++;
+    return tx;
+}
+
+static enum err_kind begin_reading(struct store *s, struct tx *tx, struct err *err) {
+    tx->now = clock_wall(s->o.clock);
+    tx->trouble = ERR_NONE;
+    enum err_kind kind = view(s, tx, err);
+    if (kind)
+        store_read_end(tx);
+    return kind;
+}
+
+enum err_kind store_read_begin(struct store *s, struct tx **out, struct err *err) {
+    pthread_mutex_lock(&s->pool_lock);
+    while (all_taken(s))
+        pthread_cond_wait(&s->pool_changed, &s->pool_lock);
+    *out = take_reader(s);
+    pthread_mutex_unlock(&s->pool_lock);
+    return begin_reading(s, *out, err);
+}
+
+// The view is kept for the next who reads, as long as nothing is committed: to begin and end one takes the system four locks on the log.
+void store_read_end(struct tx *tx) {
+    struct store *s = tx->store;
+    if (!s->driver->alone || tx->trouble)
+        forget_view(tx);
+    pthread_mutex_lock(&s->pool_lock);
+    if (tx->seen != atomic_load(&s->commits)) // under the lock: forget_views comes before this, or finds it
+        forget_view(tx);
+    tx->busy = false;
+    s->readers_taken--;
+    pthread_cond_broadcast(&s->pool_changed);
+    pthread_mutex_unlock(&s->pool_lock);
+}
+
+// What the job will read is begun to be read, where a reader is free.
+static void look(struct store *s, struct store_job *job) {
+    struct err ignored = {0};
+    pthread_mutex_lock(&s->pool_lock);
+    struct tx *tx = all_taken(s) ? NULL : take_reader(s);
+    pthread_mutex_unlock(&s->pool_lock);
+    if (!tx || begin_reading(s, tx, &ignored))
+        return;
+    job->ahead(tx, job->ctx);
+    store_read_end(tx);
 }
 
 // ---- the queue ----
@@ -677,6 +756,8 @@ static void work_off_here(struct store *s) {
 enum err_kind store_submit(struct store *s, struct store_job *job, struct err *err) {
     job->next = NULL;
     job->kind = ERR_NONE;
+    if (job->ahead && atomic_load(&s->far))
+        look(s, job);
     pthread_mutex_lock(&s->lock);
     bool closing = s->closing, full = s->queued >= s->o.queue_max, wake = s->idle;
     if (!closing && !full) {
@@ -756,61 +837,6 @@ static enum err_kind ping(struct tx *tx, void *ctx, struct err *err) {
 
 enum err_kind store_ping(struct store *s, struct err *err) {
     return store_run(s, ping, NULL, err);
-}
-
-// ---- readers ----
-
-// What has been committed before this was called is in it. The count is taken before the view is, and so never promises too much.
-static enum err_kind view(struct store *s, struct tx *tx, struct err *err) {
-    uint64_t commits = atomic_load(&s->commits);
-    if (tx->views && tx->seen == commits)
-        return ERR_NONE;
-    forget_view(tx);
-    enum err_kind kind = tx->db->driver->begin(tx->db, err);
-    tx->views = true;
-    tx->seen = commits;
-    if (kind)
-        forget_view(tx);
-    return kind;
-}
-
-enum err_kind store_read_begin(struct store *s, struct tx **out, struct err *err) {
-    struct tx *tx = NULL;
-    pthread_mutex_lock(&s->pool_lock);
-    while (s->readers_held || s->readers_taken == s->readers_open)
-        pthread_cond_wait(&s->pool_changed, &s->pool_lock);
-    for (int i = 0; !tx; i++) {
-        CHECK(i < s->readers_open);
-        if (!s->readers[i].busy)
-            tx = &s->readers[i];
-    }
-    tx->busy = true;
-    s->readers_taken++;
-    pthread_mutex_unlock(&s->pool_lock);
-
-    tx->now = clock_wall(s->o.clock);
-    tx->trouble = ERR_NONE;
-    enum err_kind kind = view(s, tx, err);
-    if (kind) {
-        store_read_end(tx);
-        return kind;
-    }
-    *out = tx;
-    return ERR_NONE;
-}
-
-// The view is kept for the next who reads, as long as nothing is committed: to begin and end one takes the system four locks on the log.
-void store_read_end(struct tx *tx) {
-    struct store *s = tx->store;
-    if (!s->driver->alone || tx->trouble)
-        forget_view(tx);
-    pthread_mutex_lock(&s->pool_lock);
-    if (tx->seen != atomic_load(&s->commits)) // under the lock: forget_views comes before this, or finds it
-        forget_view(tx);
-    tx->busy = false;
-    s->readers_taken--;
-    pthread_cond_broadcast(&s->pool_changed);
-    pthread_mutex_unlock(&s->pool_lock);
 }
 
 enum err_kind store_check(struct store *s, struct err *err) {

@@ -76,7 +76,7 @@ void store_read_end(struct tx *tx);
 // ---- writing ----
 struct store_job {
     enum err_kind (*run)(struct tx *tx, void *ctx, struct err *err);
-    void (*ahead)(struct tx *tx, void *ctx); // before the batch begins: names what it will read (store_*_ahead); NULL: nothing
+    void (*ahead)(struct tx *tx, void *ctx); // names what it will read (store_*_ahead), and nothing else; NULL: nothing
     void (*done)(void *ctx, enum err_kind kind,
                  const struct err *err); // on the writer's thread, after the commit or the failure; must not block
     void *ctx;

@@ -851,6 +851,65 @@ static void a_folder_that_cannot_be_written_is_refused(void **state) {
     refused(f, ERR_UNAVAILABLE, "is not a folder");
 }
 
+// ---- looking before a job is brought ----
+
+// A driver that says what is looked at, and, once `far_away`, that it pays.
+static struct db_driver looked;
+static bool far_away;
+static int looks[STATEMENTS];
+
+static enum err_kind looked_commit(struct db *db, struct err *err) {
+    enum err_kind kind = db_sqlite.commit(db, err);
+    db->far = far_away;
+    return kind;
+}
+static void looked_look(struct db *db, int statement, const struct db_value *params, size_t n) {
+    looks[statement]++;
+    db_sqlite.look(db, statement, params, n);
+}
+
+static void sim_ahead(struct tx *tx, void *ctx) {
+    store_sim_ahead(tx, ((struct note *)ctx)->iccid);
+}
+
+// How often its SIM was looked at while the job was brought.
+static int looks_for(struct fixture *f, iccid_t iccid) {
+    struct note n = {.f = f, .iccid = iccid};
+    n.job = (struct store_job){.run = note_run, .ahead = sim_ahead, .done = note_done, .ctx = &n};
+    struct err *err = &f->err;
+    memset(looks, 0, sizeof looks);
+    OK(store_submit(f->store, &n.job, err));
+    assert_true(n.done && n.kind == ERR_NONE);
+    assert_int_equal(looks[ST_SIM_GET], looks[ST_SIM_SUBSCRIPTIONS]);
+    return looks[ST_SIM_GET];
+}
+
+static void what_a_job_will_read_is_looked_at_when_the_disk_is_slow(void **state) {
+    struct fixture *f = *state;
+    struct err *err = &f->err;
+    struct tx *taken[8] = {NULL};
+    looked = db_sqlite;
+    looked.commit = looked_commit;
+    looked.look = looked_look;
+    far_away = false;
+    f->options.driver = &looked;
+    f->options.threaded = false;
+    fixture_open(f);
+    fixture_fill(f);
+    assert_int_equal(looks_for(f, ICCID_C + 1), 0);
+    far_away = true;
+    assert_int_equal(looks_for(f, ICCID_C + 2), 0); // known from the next on
+    assert_int_equal(looks_for(f, ICCID_C + 3), 1);
+    for (int i = 0; i < f->options.readers; i++)
+        OK(store_read_begin(f->store, &taken[i], err));
+    assert_int_equal(looks_for(f, ICCID_C + 4), 0); // nobody waits for a reader
+    for (int i = 0; i < f->options.readers; i++)
+        store_read_end(taken[i]);
+    far_away = false;
+    assert_int_equal(looks_for(f, ICCID_C + 5), 1);
+    assert_int_equal(looks_for(f, ICCID_C + 6), 0);
+}
+
 static void a_start_that_was_cut_off_begins_again(void **state) {
     struct fixture *f = *state;
     struct err *err = &f->err;
@@ -896,6 +955,7 @@ int main(void) {
         TEST(a_transaction_that_is_lost_takes_nothing_more),
         CLOSED(a_folder_that_cannot_be_written_is_refused),
         CLOSED(a_start_that_was_cut_off_begins_again),
+        CLOSED(what_a_job_will_read_is_looked_at_when_the_disk_is_slow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -47,8 +47,10 @@ enum err_kind tx_exec(struct tx *tx, enum statement st, const struct db_value *p
 }
 
 void tx_ahead(struct tx *tx, enum statement st, const struct db_value *params, size_t n) {
-    if (tx->db->driver->ahead)
-        tx->db->driver->ahead(tx->db, (int)st, params, n);
+    const struct db_driver *d = tx->db->driver;
+    void (*ahead)(struct db *, int, const struct db_value *, size_t) = tx->writer ? d->ahead : d->look;
+    if (ahead)
+        ahead(tx->db, (int)st, params, n);
 }
 
 static enum err_kind query(struct tx *tx, enum statement st, const struct db_value *params, size_t n, struct err *err) {
