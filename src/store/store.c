@@ -648,9 +648,12 @@ enum err_kind store_read_begin(struct store *s, struct tx **out, struct err *err
     pthread_mutex_lock(&s->pool_lock);
     while (all_taken(s))
         pthread_cond_wait(&s->pool_changed, &s->pool_lock);
-    *out = take_reader(s);
+    struct tx *tx = take_reader(s);
     pthread_mutex_unlock(&s->pool_lock);
-    return begin_reading(s, *out, err);
+    enum err_kind kind = begin_reading(s, tx, err);
+    if (!kind)
+        *out = tx;
+    return kind;
 }
 
 // The view is kept for the next who reads, as long as nothing is committed: to begin and end one takes the system four locks on the log.
