@@ -47,6 +47,9 @@ SCRIPT = """
 * START * *: late 20ms
 """
 MILD = "* START * *: late 5ms\n"
+# A task that was under way in several kills, and then met a network that is away, waits for longer than anybody here (core/task.c), as it
+# should: its order has not ended. After the first time it has three calls behind it.
+PUT_OFF = "SELECT order_id FROM task WHERE state = 1 AND outcome = 3 AND attempts > 5 AND due_at > ?"
 
 
 def sentences():
@@ -292,7 +295,12 @@ class Torture:
     def open_orders(self):
         """Of the running server."""
         with contextlib.closing(sqlite3.connect(f"file:{self.data / 'topupd.db'}?mode=ro", uri=True)) as db:
-            return db.execute("SELECT count(*) FROM orders WHERE state < 2").fetchone()[0]
+            waited_for = (time.time() + ENDS_SECONDS) * 1000
+            return db.execute(f"SELECT count(*) FROM orders WHERE state < 2 AND id NOT IN ({PUT_OFF})", (waited_for,)).fetchone()[0]
+
+    @staticmethod
+    def put_off(db):
+        return {str(uuid.UUID(bytes=row[0])) for row in db.execute(PUT_OFF, (time.time() * 1000,))}
 
     def come_to_an_end(self):
         """What is in doubt is asked again; what is accepted ends; then the API is asked for all of it."""
@@ -308,11 +316,13 @@ class Torture:
                 self.refused.add(number)
         self.doubts = []
         wait_for(lambda: self.open_orders() == 0, ENDS_SECONDS, "the end of all orders")
+        with contextlib.closing(sqlite3.connect(f"file:{self.data / 'topupd.db'}?mode=ro", uri=True)) as db:
+            put_off = self.put_off(db)
         for order_id in list(self.orders):
             if self.states.get(order_id) in ("COMPLETED", "FAILED") and len(self.orders) > 200 and hash(order_id) % 8:
                 continue  # of those known to have ended a few are asked again
             order = api.get(f"/v2/orders/{order_id}").json()
-            assert order["status"] in ("COMPLETED", "FAILED"), order
+            assert order["status"] in ("COMPLETED", "FAILED") or order_id in put_off, order
             self.see(order_id, order["status"])
             if order["status"] == "COMPLETED":
                 listed = api.get(f"/v2/subscriptions?iccid={order['output']['iccid']}&page_size=100").json()["data"]
@@ -341,13 +351,13 @@ class Torture:
         for what, sql in self.never:
             row = db.execute(sql).fetchone()
             assert row is None, f"{what}: {row[0]}"
-        there = {}
+        there, put_off = {}, self.put_off(db)
         for order_id, correlation, state in db.execute("SELECT hex(id), correlation_id, state FROM orders"):
             number = int(correlation.split("-")[1])
             assert number not in there, f"request {number} made two orders: {there[number]} and {order_id}"
             there[number] = str(uuid.UUID(order_id))
             assert number not in self.refused, f"request {number} was refused, and order {order_id} is there"
-            assert not ended or state >= 2, f"order {order_id} has not ended"
+            assert not ended or state >= 2 or there[number] in put_off, f"order {order_id} has not ended"
         for number, order_id in self.requests.items():
             assert there.get(number) == order_id, f"request {number} was acknowledged as {order_id} and is there as {there.get(number)}"
         records = {r: (total, unrated) for r, total, unrated in
